@@ -1,0 +1,140 @@
+// Package app puts the gateway together and runs it. It is the only place that
+// knows every part, reads the configuration into them, and owns every
+// goroutine. It refuses to hold rules of its own.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mcp-gateway/gateway/internal/config"
+	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/store/sqlite"
+	"mcp-gateway/shared/buildinfo"
+)
+
+const (
+	// drainTimeout is how long requests in flight may take to finish when the
+	// gateway stops.
+	drainTimeout = 10 * time.Second
+	// collectEvery is how often dead records are deleted.
+	collectEvery = 10 * time.Minute
+	// maxHeader bounds a request's headers: a client_id in a URL takes 2 KB.
+	maxHeader = 64 << 10
+)
+
+// Options of a run.
+type Options struct {
+	Config *config.Config
+	Logger *slog.Logger
+	// Listener, if set, is served instead of Config.Listen.
+	Listener net.Listener
+	// Ready, if set, is called once when requests are answered.
+	Ready func(net.Addr)
+}
+
+// Run serves until ctx ends, then drains and returns nil. Any other end is an
+// error. Parts stop in the reverse order of their start: first the listener,
+// then the requests, then the store.
+func Run(ctx context.Context, o Options) (err error) {
+	ring, err := keyring.Load(o.Config.KeyFile)
+	if err != nil {
+		return err
+	}
+	db, err := sqlite.Open(ctx, filepath.Join(o.Config.StateDir, "gateway.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	handler, err := build(o.Config, ring, db, o.Logger)
+	if err != nil {
+		return err
+	}
+	listener := o.Listener
+	if listener == nil {
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", o.Config.Listen); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
+	return serve(ctx, o, db, handler, listener)
+}
+
+func serve(ctx context.Context, o Options, db *sqlite.Store, handler http.Handler, listener net.Listener) error {
+	// The store outlives the requests: it has a context of its own, which
+	// ends after they are drained.
+	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStore()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return db.Run(storeCtx) })
+	group.Go(func() error { collect(ctx, db, o.Logger); return nil })
+
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      o.Config.HTTP.CallTimeout + 30*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+	}
+	group.Go(func() error {
+		err := listen(srv, listener, o.Config.TLS)
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return fmt.Errorf("serve: %w", err)
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		defer stopStore()
+		drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		if err := srv.Shutdown(drainCtx); err != nil {
+			return errors.Join(fmt.Errorf("requests were cut off: %w", err), srv.Close())
+		}
+		return nil
+	})
+	o.Logger.InfoContext(ctx, "gateway is up", slog.String("version", buildinfo.Version()),
+		slog.String("public_url", o.Config.PublicURL), slog.String("listen", listener.Addr().String()))
+	if o.Ready != nil {
+		o.Ready(listener.Addr())
+	}
+	err := group.Wait()
+	o.Logger.InfoContext(context.WithoutCancel(ctx), "gateway is down")
+	return err
+}
+
+func listen(srv *http.Server, l net.Listener, tls config.TLS) error {
+	if tls.CertificateFile != "" {
+		return srv.ServeTLS(l, tls.CertificateFile, tls.KeyFile)
+	}
+	return srv.Serve(l)
+}
+
+// collect deletes dead records now and then. It only frees space, so a failure
+// is logged and tried again.
+func collect(ctx context.Context, db *sqlite.Store, logger *slog.Logger) {
+	tick := time.NewTicker(collectEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if n, err := db.Collect(ctx, now); err != nil {
+				logger.WarnContext(ctx, "dead records could not be deleted", slog.Any("error", err))
+			} else if n > 0 {
+				logger.DebugContext(ctx, "dead records deleted", slog.Int("records", n))
+			}
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"mcp-gateway/gateway/internal/access"
+	"mcp-gateway/gateway/internal/audit"
+	"mcp-gateway/gateway/internal/authserver"
+	"mcp-gateway/gateway/internal/catalog"
+	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/config"
+	"mcp-gateway/gateway/internal/entra"
+	"mcp-gateway/gateway/internal/grant"
+	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/limit"
+	"mcp-gateway/gateway/internal/mcphttp"
+	"mcp-gateway/gateway/internal/page"
+	"mcp-gateway/gateway/internal/resource"
+	"mcp-gateway/gateway/internal/store/sqlite"
+	"mcp-gateway/gateway/internal/token"
+	"mcp-gateway/shared/buildinfo"
+)
+
+// build wires the parts and returns the whole gateway as one handler. It
+// starts nothing and calls nobody.
+func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slog.Logger) (http.Handler, error) {
+	policy, err := access.New(rules(cfg.Access))
+	if err != nil {
+		return nil, err
+	}
+	public, err := url.Parse(cfg.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public URL: %w", err)
+	}
+	trail := audit.New(db, logger)
+	addresses := limit.Addresses{Trusted: cfg.TrustedProxies}
+	tokens := token.New(token.Config{
+		AccessLifetime: cfg.Tokens.AccessLifetime, RefreshIdle: cfg.Tokens.RefreshIdle, RefreshGrace: cfg.Tokens.RefreshGrace,
+	}, db)
+	login, err := entra.New(entra.Config{
+		Authority: cfg.Microsoft.AuthorityHost, Tenant: cfg.Microsoft.TenantID, ClientID: cfg.Microsoft.ClientID,
+		ClientSecret: cfg.Microsoft.ClientSecret, RedirectURL: cfg.PublicURL + "/callback", Prompt: cfg.Microsoft.Prompt,
+		InsecureAllowHTTP: cfg.InsecureDevelopment, Logger: logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("microsoft: %w", err)
+	}
+	clients := client.NewDirectory(ring)
+	auth, err := authserver.New(authserver.Config{
+		PublicURL: cfg.PublicURL, AuthorityOrigin: cfg.Microsoft.AuthorityHost,
+		Lifetimes: authserver.Lifetimes{
+			Consent: signInTime, Login: signInTime, Code: cfg.Tokens.CodeLifetime,
+			Grant: min(cfg.Tokens.GrantLifetime, cfg.Tokens.RefreshAbsolute),
+		},
+		Clients: clients, Login: login, Store: db, Ring: ring, Audit: trail, Address: addresses.Of, Logger: logger,
+		Grants: grant.NewDispatcher(grant.Config{
+			Clients: clients, Codes: db, Tokens: tokens, Audit: trail, Logger: logger,
+			IsResource: func(r string) bool { return authserver.IsResource(cfg.PublicURL, r) },
+		}),
+		Limits: limits(cfg.HTTP, addresses),
+	})
+	if err != nil {
+		return nil, err
+	}
+	tools := catalog.New(catalog.Config{Policy: policy, Version: buildinfo.Version(), Logger: logger})
+	mcp, err := mcphttp.New(mcphttp.Config{
+		Server: tools, Policy: policy, Audit: trail, Ring: ring, PublicURL: cfg.PublicURL,
+		AllowedHosts: cfg.HTTP.AllowedHosts, AllowedOrigins: cfg.HTTP.AllowedOrigins, MaxBody: cfg.HTTP.MaxBodyBytes,
+		CallTimeout: cfg.HTTP.CallTimeout, MaxConcurrent: cfg.HTTP.MaxConcurrentCalls,
+		SessionLifetime: cfg.Tokens.GrantLifetime, Address: addresses.Of, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	auth.Register(mux)
+	for _, path := range []string{"/mcp", "/mcp/"} {
+		guard := resource.NewGuard(resource.Config{
+			PublicURL: cfg.PublicURL, Path: path, Scope: authserver.ScopeMCP, Verifier: tokens, Logger: logger,
+		})
+		mux.Handle(exact(path), mcp.CheckOrigin(guard.Protect(mcp)))
+	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		page.WriteFront(w, page.Front{Gateway: public.Host, MCP: cfg.PublicURL + "/mcp", Version: buildinfo.Version()})
+	})
+	health(mux, db)
+	return observe(mux, public.Scheme == "https", addresses, logger), nil
+}
+
+// signInTime is how long a consent page can be answered, and how long the
+// person may take at Microsoft.
+const signInTime = 10 * time.Minute
+
+// exact makes a pattern match its path and nothing under it.
+func exact(path string) string {
+	if path[len(path)-1] == '/' {
+		return path + "{$}"
+	}
+	return path
+}
+
+// rules turns the configuration's access rules into the policy's.
+func rules(configured []config.Rule) []access.Rule {
+	out := make([]access.Rule, len(configured))
+	for i, r := range configured {
+		out[i] = access.Rule{Name: r.Name, Tools: r.Tools}
+		add := func(kind access.SubjectKind, values []string) {
+			for _, v := range values {
+				out[i].Subjects = append(out[i].Subjects, access.Subject{Kind: kind, Value: v})
+			}
+		}
+		add(access.KindUser, r.Users)
+		add(access.KindGroup, r.Groups)
+		add(access.KindRole, r.Roles)
+		add(access.KindTenant, r.Tenants)
+	}
+	return out
+}
+
+// health answers the probes of an orchestrator: alive while the process
+// serves, ready while the store answers.
+func health(mux *http.ServeMux, db *sqlite.Store) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if _, err := db.Events(ctx, 0, 1); err != nil {
+			plain(w, http.StatusServiceUnavailable, "the store does not answer\n")
+			return
+		}
+		plain(w, http.StatusOK, "ok\n")
+	})
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}
+
+func limits(cfg config.HTTP, addresses limit.Addresses) authserver.Limits {
+	wrap := func(r config.Rate) func(http.Handler) http.Handler {
+		l := limit.NewLimiter(limit.Config{PerMinute: r.PerMinute, Burst: r.Burst})
+		return func(next http.Handler) http.Handler { return l.Wrap(next, addresses.Of) }
+	}
+	return authserver.Limits{Register: wrap(cfg.Register), Authorize: wrap(cfg.Authorize), Token: wrap(cfg.Token)}
+}

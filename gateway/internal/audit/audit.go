@@ -1,0 +1,70 @@
+// Package audit writes down what happened: sign-ins, grants, calls, denials.
+// A row is durable before the answer it describes goes out. It refuses to hold
+// secrets or arguments, and to lose rows quietly: when the trail cannot be
+// written, callers stop serving calls (503) until it can.
+package audit
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"mcp-gateway/gateway/internal/store"
+)
+
+// Kinds of event.
+const (
+	KindStart   = "start"
+	KindLogin   = "login"
+	KindConsent = "consent"
+	KindGrant   = "grant"
+	KindRefresh = "refresh"
+	KindCall    = "call"
+)
+
+// Outcomes of an event.
+const (
+	OutcomeOK     = "ok"
+	OutcomeDenied = "denied"
+	OutcomeError  = "error"
+)
+
+type appender interface {
+	AppendEvents(ctx context.Context, events []store.Event) error
+}
+
+// Log is the audit trail.
+type Log struct {
+	store  appender
+	logger *slog.Logger
+	// failing is set while the last append failed.
+	failing atomic.Bool
+}
+
+// New returns a trail that writes to s. Rows that could not be written are
+// logged whole, so that nothing is lost while the store is down.
+func New(s appender, logger *slog.Logger) *Log { return &Log{store: s, logger: logger} }
+
+// Append writes one event; it is durable when Append returns nil. The write is
+// finished even if ctx ends: what happened is written down although the client
+// went away.
+func (l *Log) Append(ctx context.Context, e store.Event) error {
+	err := l.store.AppendEvents(context.WithoutCancel(ctx), []store.Event{e})
+	l.failing.Store(err != nil)
+	if err != nil {
+		l.logger.ErrorContext(ctx, "audit trail cannot be written", slog.Any("error", err), slog.Any("event", e))
+		return fmt.Errorf("write audit trail: %w", err)
+	}
+	return nil
+}
+
+// Ready reports whether the trail can be written, so that nothing is run that
+// could not be recorded. While the last append failed, each call probes.
+func (l *Log) Ready(ctx context.Context) error {
+	if !l.failing.Load() {
+		return nil
+	}
+	return l.Append(ctx, store.Event{Time: time.Now(), Kind: KindStart, Outcome: OutcomeOK, Reason: "audit trail resumed"})
+}

@@ -1,0 +1,192 @@
+package authserver
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"mcp-gateway/gateway/internal/audit"
+	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/entra"
+	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/page"
+	"mcp-gateway/gateway/internal/store"
+	"mcp-gateway/shared/oauth"
+)
+
+// maxState bounds the client's state: it travels in our URLs and pages.
+const maxState = 2048
+
+// scopeWords say on the consent page what a scope allows.
+var scopeWords = map[string]string{
+	ScopeMCP:           "list the tools you may use and call them in your name",
+	ScopeOfflineAccess: "stay signed in, without asking you each time",
+}
+
+// authorize is the authorization endpoint (RFC 6749 §3.1): it checks the
+// request and shows the consent page. It changes nothing.
+func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		s.refuse(w, r, "The address of this page is damaged", "The program that opened it made a malformed request.", err)
+		return
+	}
+	c, target, ok := s.whoAsks(w, r, query)
+	if !ok {
+		return
+	}
+	req, refusal := s.parseAuthorize(query, c, target)
+	if refusal != nil {
+		s.cfg.Logger.InfoContext(r.Context(), "authorization refused", slog.String("client", c.Fingerprint()),
+			slog.String("code", refusal.Code), slog.String("reason", refusal.Description))
+		http.Redirect(w, r, target.withError(refusal.Code, refusal.Description), http.StatusFound)
+		return
+	}
+	form, err := json.Marshal(consentForm{Request: req, Expires: time.Now().Add(s.cfg.Lifetimes.Consent)})
+	if err != nil {
+		s.unavailable(w, r, target, c.Name, err)
+		return
+	}
+	browser := markBrowser(w, r)
+	scopes := make([]string, len(req.Scopes))
+	for i, scope := range req.Scopes {
+		scopes[i] = scopeWords[scope]
+	}
+	page.WriteConsent(w, page.Consent{
+		Gateway: s.host, Client: c.Name, RedirectHost: target.host(), Local: target.local(), Scopes: scopes,
+		Action: "/consent", Form: s.cfg.Ring.SealText(keyring.ConsentForm, form, browser[:]),
+		FormAction: []string{s.cfg.AuthorityOrigin, target.origin()},
+	})
+}
+
+// whoAsks identifies the client and where it may be answered. Until both are
+// known nothing is redirected: "the authorization server MUST NOT
+// automatically redirect the user agent to the invalid redirection URI"
+// (RFC 6749 §4.1.2.1).
+func (s *Server) whoAsks(w http.ResponseWriter, r *http.Request, query url.Values) (client.Client, redirectTarget, bool) {
+	for _, name := range []string{"client_id", "redirect_uri", "state"} {
+		if len(query[name]) > 1 {
+			s.refuse(w, r, "The address of this page is damaged", "The program that opened it sent "+name+" more than once.", nil)
+			return client.Client{}, redirectTarget{}, false
+		}
+	}
+	c, err := s.cfg.Clients.Resolve(r.Context(), query.Get("client_id"))
+	if errors.Is(err, client.ErrUnknown) {
+		s.refuse(w, r, "This program is not registered here",
+			"It asked with a client_id that this gateway did not issue, or that was issued under keys the gateway no longer has. "+
+				"Remove the gateway from your program's list of servers and add it again: it will register by itself.", err)
+		return client.Client{}, redirectTarget{}, false
+	}
+	if err != nil {
+		s.refuse(w, r, "The gateway cannot answer at the moment", "Try again in a minute.", err)
+		return client.Client{}, redirectTarget{}, false
+	}
+	if len(query.Get("state")) > maxState {
+		s.refuse(w, r, "The address of this page is damaged", "The program that opened it sent a state of more than 2048 bytes.", nil)
+		return client.Client{}, redirectTarget{}, false
+	}
+	target, ok := newRedirectTarget(c, query.Get("redirect_uri"), query.Get("state"), s.cfg.PublicURL)
+	if !ok {
+		s.refuse(w, r, "This program asked to be answered at an address it did not register",
+			"Somebody may be trying to get your access. If you trust the program, remove the gateway from its list of servers and add it again.", nil)
+		return client.Client{}, redirectTarget{}, false
+	}
+	return c, target, true
+}
+
+// parseAuthorize checks the rest of the request; its refusals are for the
+// client (RFC 6749 §4.1.2.1).
+func (s *Server) parseAuthorize(query url.Values, c client.Client, target redirectTarget) (authorizationRequest, *oauth.Error) {
+	params, err := single(query)
+	if err != nil {
+		return authorizationRequest{}, oauth.NewError(oauth.CodeInvalidRequest, "a parameter stands more than once")
+	}
+	if params["response_type"] == "" {
+		return authorizationRequest{}, oauth.NewError(oauth.CodeInvalidRequest, "response_type is missing")
+	}
+	if params["response_type"] != "code" {
+		return authorizationRequest{}, oauth.NewError(oauth.CodeUnsupportedResponseType, "response_type must be code")
+	}
+	if mode := params["response_mode"]; mode != "" && mode != "query" {
+		return authorizationRequest{}, oauth.NewError(oauth.CodeInvalidRequest, "response_mode must be query")
+	}
+	if params["request"] != "" || params["request_uri"] != "" {
+		return authorizationRequest{}, oauth.NewError(oauth.CodeInvalidRequest, "request objects are not supported")
+	}
+	// RFC 7636 §4.3 makes a missing method mean plain, which is refused too.
+	if params["code_challenge_method"] != "S256" || !oauth.ValidChallenge(params["code_challenge"]) {
+		return authorizationRequest{}, oauth.NewError(oauth.CodeInvalidRequest, "PKCE is required: code_challenge with code_challenge_method=S256")
+	}
+	for _, resource := range query["resource"] {
+		if !s.IsResource(resource) {
+			return authorizationRequest{}, oauth.NewError(oauth.CodeInvalidTarget, "resource is not this gateway")
+		}
+	}
+	return authorizationRequest{
+		ClientID: c.ID, ClientName: c.Name, RedirectURI: target.uri, State: target.state,
+		Challenge: params["code_challenge"], Scopes: grantedScopes(params["scope"]),
+	}, nil
+}
+
+// consent takes the person's decision. Only here, after it, does a sign-in at
+// Microsoft come into being (DESIGN D3).
+func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	browser, known := browserOf(r)
+	var form consentForm
+	if err := r.ParseForm(); err != nil || !known || !s.openConsent(r.PostForm.Get("form"), browser, now, &form) {
+		s.refuse(w, r, "This page is no longer valid",
+			"It was open for too long, or was opened in another browser, or your browser refuses cookies. Start again from your program.", err)
+		return
+	}
+	target := form.Request.target(s.cfg.PublicURL)
+	if r.PostForm.Get("decision") != "allow" {
+		if err := s.record(r, audit.KindConsent, audit.OutcomeDenied, "denied by the person", form.Request, store.Identity{}, now); err != nil {
+			s.unavailable(w, r, target, form.Request.ClientName, err)
+			return
+		}
+		http.Redirect(w, r, target.withError(oauth.CodeAccessDenied, "the person denied access"), http.StatusSeeOther)
+		return
+	}
+	location, err := s.startLogin(r, form.Request, browser, now)
+	if err != nil {
+		s.failed(w, r, form.Request, err, now)
+		return
+	}
+	http.Redirect(w, r, location, http.StatusSeeOther)
+}
+
+func (s *Server) openConsent(sealed string, browser store.Hash, now time.Time, form *consentForm) bool {
+	plain, err := s.cfg.Ring.OpenText(keyring.ConsentForm, sealed, browser[:])
+	if err != nil || json.Unmarshal(plain, form) != nil {
+		return false
+	}
+	return now.Before(form.Expires)
+}
+
+// startLogin stores the login and returns where to send the browser. The
+// upstream state is random and stored as its hash; nonce and verifier are
+// sealed, bound to it.
+func (s *Server) startLogin(r *http.Request, req authorizationRequest, browser store.Hash, now time.Time) (string, error) {
+	upstream := entra.AuthRequest{State: randomText(), Nonce: randomText(), Verifier: oauth.NewVerifier()}
+	location, err := s.cfg.Login.AuthURL(r.Context(), upstream)
+	if err != nil {
+		return "", err
+	}
+	plain, err := json.Marshal(loginSecrets{Request: req, Nonce: upstream.Nonce, Verifier: upstream.Verifier})
+	if err != nil {
+		return "", err
+	}
+	state := store.HashOf(upstream.State)
+	if err := s.cfg.Store.CreateLogin(r.Context(), store.Login{
+		State: state, Browser: browser, Sealed: s.cfg.Ring.Seal(keyring.LoginState, plain, state[:]),
+		ExpiresAt: now.Add(s.cfg.Lifetimes.Login),
+	}); err != nil {
+		return "", err
+	}
+	return location, nil
+}

@@ -1,0 +1,186 @@
+package authserver
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"mcp-gateway/gateway/internal/audit"
+	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/entra"
+	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/page"
+	"mcp-gateway/gateway/internal/store"
+	"mcp-gateway/gateway/internal/token"
+	"mcp-gateway/shared/oauth"
+)
+
+// callback is where Microsoft sends the browser back. Only a missing or
+// foreign state ends here; every other failure is told to the person and
+// handed on to the client that waits.
+func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	if r.Method != http.MethodGet {
+		// "GET /callback" matches HEAD as well, which must not consume.
+		w.Header().Set("Allow", http.MethodGet)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	login, err := s.resume(r, query, err, now)
+	if errors.Is(err, store.ErrNotFound) {
+		s.refuse(w, r, "This sign-in cannot be finished",
+			"It took too long, was finished before, or was started in another browser. Start again from your program.", err)
+		return
+	}
+	if err != nil {
+		s.refuse(w, r, "The gateway cannot answer at the moment", "Start again from your program in a minute.", err)
+		return
+	}
+	if query.Get("error") != "" {
+		s.failed(w, r, login.Request, entra.CallbackError(query), now)
+		return
+	}
+	location, err := s.finish(r, query.Get("code"), login, now)
+	if err != nil {
+		s.failed(w, r, login.Request, err, now)
+		return
+	}
+	http.Redirect(w, r, location, http.StatusFound)
+}
+
+// resume consumes the login that the state names, if this browser started it.
+func (s *Server) resume(r *http.Request, query url.Values, parseErr error, now time.Time) (loginSecrets, error) {
+	browser, known := browserOf(r)
+	if parseErr != nil || !known || len(query["state"]) != 1 {
+		return loginSecrets{}, store.ErrNotFound
+	}
+	state := store.HashOf(query.Get("state"))
+	login, err := s.cfg.Store.ConsumeLogin(r.Context(), state, browser, now)
+	if err != nil {
+		return loginSecrets{}, err
+	}
+	plain, err := s.cfg.Ring.Open(keyring.LoginState, login.Sealed, state[:])
+	if err != nil {
+		return loginSecrets{}, err
+	}
+	var secrets loginSecrets
+	if err := json.Unmarshal(plain, &secrets); err != nil {
+		return loginSecrets{}, err
+	}
+	return secrets, nil
+}
+
+// finish completes the login at Microsoft and returns the client's answer: a
+// code (RFC 6749 §4.1.2). The login is in the audit trail before it.
+func (s *Server) finish(r *http.Request, upstreamCode string, login loginSecrets, now time.Time) (string, error) {
+	identity, err := s.cfg.Login.Exchange(r.Context(), upstreamCode,
+		entra.AuthRequest{Nonce: login.Nonce, Verifier: login.Verifier}, now)
+	if err != nil {
+		return "", err
+	}
+	// Microsoft took its time: the code's lifetime starts now.
+	now = time.Now()
+	code := token.NewCode()
+	req := login.Request
+	if err := s.cfg.Store.CreateCode(r.Context(), store.Code{
+		Hash: store.HashOf(code),
+		Grant: store.Grant{
+			ID: rand.Text(), ClientID: req.ClientID, ClientName: req.ClientName, Identity: identity,
+			Scopes: req.Scopes, Resource: s.cfg.PublicURL, CreatedAt: now, ExpiresAt: now.Add(s.cfg.Lifetimes.Grant),
+		},
+		RedirectURI: req.RedirectURI, Challenge: req.Challenge,
+		CreatedAt: now, ExpiresAt: now.Add(s.cfg.Lifetimes.Code),
+	}); err != nil {
+		return "", err
+	}
+	if err := s.record(r, audit.KindLogin, audit.OutcomeOK, "", req, identity, now); err != nil {
+		return "", err
+	}
+	return req.target(s.cfg.PublicURL).with([2]string{"code", code}), nil
+}
+
+// failed tells the person why the sign-in did not succeed and offers the
+// client's error answer, by a button and by itself after a while.
+func (s *Server) failed(w http.ResponseWriter, r *http.Request, req authorizationRequest, err error, now time.Time) {
+	upstream, ok := errors.AsType[*entra.Error](err)
+	if !ok {
+		s.unavailable(w, r, req.target(s.cfg.PublicURL), req.ClientName, err)
+		return
+	}
+	s.cfg.Logger.WarnContext(r.Context(), "sign-in failed", slog.Any("error", err),
+		slog.String("client", client.Fingerprint(req.ClientID)), slog.Int("aadsts", upstream.AADSTS),
+		slog.String("trace_id", upstream.TraceID), slog.String("correlation_id", upstream.CorrelationID))
+	status, code, title := http.StatusBadGateway, oauth.CodeServerError, "The sign-in with Microsoft is not set up correctly"
+	outcome := audit.OutcomeError
+	switch upstream.Kind {
+	case entra.KindDenied:
+		status, code, title = http.StatusForbidden, oauth.CodeAccessDenied, "You are not signed in"
+		outcome = audit.OutcomeDenied
+	case entra.KindUnavailable:
+		status, code, title = http.StatusServiceUnavailable, oauth.CodeTemporarilyUnavailable, "Microsoft cannot be reached at the moment"
+	case entra.KindMisconfigured:
+	}
+	if auditErr := s.record(r, audit.KindLogin, outcome, reason(upstream), req, store.Identity{}, now); auditErr != nil {
+		s.unavailable(w, r, req.target(s.cfg.PublicURL), req.ClientName, auditErr)
+		return
+	}
+	page.WriteFailure(w, page.Failure{
+		Status: status, Title: title, Summary: upstream.Summary, Help: upstream.Help, Details: details(upstream),
+		Return: req.target(s.cfg.PublicURL).withError(code, upstream.Summary), Client: req.ClientName,
+	})
+}
+
+func reason(e *entra.Error) string {
+	if e.AADSTS != 0 {
+		return "AADSTS" + strconv.Itoa(e.AADSTS)
+	}
+	return e.Code
+}
+
+func details(e *entra.Error) []page.Detail {
+	var d []page.Detail
+	if e.AADSTS != 0 {
+		d = append(d, page.Detail{Name: "Microsoft's code", Value: reason(e)})
+	}
+	if e.TraceID != "" {
+		d = append(d, page.Detail{Name: "Trace ID", Value: e.TraceID})
+	}
+	if e.CorrelationID != "" {
+		d = append(d, page.Detail{Name: "Correlation ID", Value: e.CorrelationID})
+	}
+	return d
+}
+
+// unavailable is for our own trouble (the store, the audit trail): nothing is
+// wrong with the person, and the client may try again.
+func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, target redirectTarget, clientName string, err error) {
+	s.cfg.Logger.ErrorContext(r.Context(), "sign-in interrupted", slog.Any("error", err))
+	page.WriteFailure(w, page.Failure{
+		Status: http.StatusServiceUnavailable, Title: "The gateway cannot finish the sign-in at the moment",
+		Summary: "Nothing is wrong with your account. Try again in a minute.",
+		Help:    "If it goes on, tell your administrator; the gateway's log has the cause.",
+		Return:  target.withError(oauth.CodeTemporarilyUnavailable, "the gateway cannot finish the sign-in at the moment"),
+		Client:  clientName,
+	})
+}
+
+// refuse ends a request that no client can be answered for.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, title, summary string, err error) {
+	s.cfg.Logger.InfoContext(r.Context(), "page refused", slog.String("path", r.URL.Path), slog.String("title", title), slog.Any("error", err))
+	page.WriteFailure(w, page.Failure{Status: http.StatusBadRequest, Title: title, Summary: summary})
+}
+
+// record writes one event of a sign-in to the audit trail.
+func (s *Server) record(r *http.Request, kind, outcome, reason string, req authorizationRequest, who store.Identity, now time.Time) error {
+	return s.cfg.Audit.Append(r.Context(), store.Event{
+		Time: now, Kind: kind, Outcome: outcome, Reason: reason, Tenant: who.Tenant, Object: who.Object,
+		Client:  client.Client{ID: req.ClientID, Name: req.ClientName}.Label(),
+		Address: s.cfg.Address(r).String(),
+	})
+}

@@ -1,0 +1,167 @@
+// Package authserver is the HTTP side of the authorization server: metadata,
+// registration, the browser's way through consent and Microsoft, and the token
+// endpoint. It owns routes, parameters and answers, and refuses to own the
+// rules behind them: clients (package client), grants (grant), login (entra).
+//
+// It implements the endpoints of RFC 6749, with RFC 7591, 7636, 8414, 8707,
+// 9207 and 9728, as OAuth 2.1 and the MCP authorization specification ask.
+package authserver
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/entra"
+	"mcp-gateway/gateway/internal/grant"
+	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/store"
+	"mcp-gateway/shared/oauth"
+)
+
+// The scopes of this gateway (DESIGN D18).
+const (
+	// ScopeMCP is what every client gets: to list and call tools.
+	ScopeMCP = "mcp"
+	// ScopeOfflineAccess asks for a refresh token. It is offered by the
+	// authorization server and never demanded by the resource.
+	ScopeOfflineAccess = "offline_access"
+)
+
+// endpoints that a token may be asked for by name (RFC 8707), besides the root.
+var resourcePaths = []string{"/mcp", "/sse"}
+
+// Config is what a Server is made of. Everything is needed.
+type Config struct {
+	// PublicURL is the issuer: scheme and host, no path, no trailing slash.
+	PublicURL string
+	// AuthorityOrigin is the origin of Microsoft's pages, for the consent
+	// page's form-action (DESIGN D19).
+	AuthorityOrigin string
+	Lifetimes       Lifetimes
+
+	Clients directory
+	Login   login
+	Grants  exchanger
+	Store   loginStore
+	Ring    *keyring.Ring
+	Audit   auditor
+	// Address is the remote address of a request, behind trusted proxies.
+	Address func(*http.Request) netip.Addr
+	Limits  Limits
+	Logger  *slog.Logger
+}
+
+// Lifetimes of what a sign-in passes through.
+type Lifetimes struct {
+	// Consent is how long a consent page can be answered, and Login how long
+	// the person may take at Microsoft: 10 minutes each.
+	Consent time.Duration
+	Login   time.Duration
+	// Code is an authorization code's: 60 seconds (at most 10 minutes, RFC
+	// 6749 §4.1.2).
+	Code time.Duration
+	// Grant is after how long the person must sign in again.
+	Grant time.Duration
+}
+
+// Limits wrap the endpoints that anybody can call, per remote address.
+type Limits struct {
+	Register, Authorize, Token func(http.Handler) http.Handler
+}
+
+type directory interface {
+	Resolve(ctx context.Context, id string) (client.Client, error)
+	Register(meta oauth.ClientMetadata, now time.Time) (oauth.ClientInformation, error)
+}
+
+type login interface {
+	AuthURL(ctx context.Context, req entra.AuthRequest) (string, error)
+	Exchange(ctx context.Context, code string, req entra.AuthRequest, now time.Time) (store.Identity, error)
+}
+
+type exchanger interface {
+	Exchange(ctx context.Context, req grant.Request, now time.Time) (oauth.TokenResponse, error)
+}
+
+type loginStore interface {
+	CreateLogin(ctx context.Context, l store.Login) error
+	ConsumeLogin(ctx context.Context, state, browser store.Hash, now time.Time) (store.Login, error)
+	CreateCode(ctx context.Context, c store.Code) error
+}
+
+type auditor interface {
+	Append(ctx context.Context, e store.Event) error
+}
+
+// Server answers the authorization server's endpoints.
+type Server struct {
+	cfg  Config
+	host string
+}
+
+// New returns a Server.
+func New(cfg Config) (*Server, error) {
+	u, err := url.Parse(cfg.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{cfg: cfg, host: u.Host}, nil
+}
+
+// Register mounts the endpoints on mux.
+func (s *Server) Register(mux *http.ServeMux) {
+	// Documents and the endpoints that browser-based clients call: any
+	// origin may, because nothing here rests on cookies.
+	s.metadata(mux)
+	mux.Handle("POST /register", anyOrigin(s.cfg.Limits.Register(s.handle(s.register))))
+	mux.Handle("POST /token", anyOrigin(s.cfg.Limits.Token(s.handle(s.token))))
+	mux.Handle("OPTIONS /register", anyOrigin(http.HandlerFunc(preflight)))
+	mux.Handle("OPTIONS /token", anyOrigin(http.HandlerFunc(preflight)))
+
+	// Pages: they rest on a cookie, so no other site's page may post to
+	// them, and none gets CORS (OAuth 2.1 §3.1: /authorize "MUST NOT").
+	sameSite := http.NewCrossOriginProtection()
+	mux.Handle("GET /authorize", s.cfg.Limits.Authorize(http.HandlerFunc(s.authorize)))
+	mux.Handle("POST /consent", s.cfg.Limits.Authorize(sameSite.Handler(http.HandlerFunc(s.consent))))
+	mux.Handle("GET /callback", s.cfg.Limits.Authorize(http.HandlerFunc(s.callback)))
+}
+
+// IsResource reports whether a resource parameter names this gateway: its
+// root, /mcp or /sse, with or without a trailing slash (DESIGN D18), in any
+// case of scheme and host ("clients SHOULD accept upper case", MCP
+// authorization, Canonical Server URI).
+func (s *Server) IsResource(resource string) bool { return IsResource(s.cfg.PublicURL, resource) }
+
+// IsResource is Server.IsResource for a public URL.
+func IsResource(publicURL, resource string) bool {
+	u, err := url.Parse(resource)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Contains(resource, "#") {
+		return false
+	}
+	if !strings.EqualFold(u.Scheme+"://"+u.Host, publicURL) {
+		return false
+	}
+	path := strings.TrimSuffix(u.EscapedPath(), "/")
+	if path == "" {
+		return true
+	}
+	return slices.Contains(resourcePaths, path)
+}
+
+// grantedScopes says what a scope parameter (RFC 6749 §3.3) is given. ScopeMCP
+// always, because there is nothing smaller, and ScopeOfflineAccess if asked.
+// Unknown scopes are dropped rather than refused: clients ask for "openid
+// profile email" out of habit, and the token answer names what they got.
+func grantedScopes(scope string) []string {
+	if slices.Contains(strings.Fields(scope), ScopeOfflineAccess) {
+		return []string{ScopeMCP, ScopeOfflineAccess}
+	}
+	return []string{ScopeMCP}
+}

@@ -1,0 +1,147 @@
+package authserver
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"mcp-gateway/gateway/internal/grant"
+	"mcp-gateway/shared/oauth"
+)
+
+const (
+	// maxForm bounds a token request: a code, a verifier and a client id of
+	// 2 KB fit many times.
+	maxForm = 16 << 10
+	// maxRegistration bounds a registration document.
+	maxRegistration = 32 << 10
+)
+
+// handle adapts a handler that returns its error: the one place where an error
+// of these endpoints goes on the wire.
+func (s *Server) handle(h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.writeError(w, r, err)
+		}
+	})
+}
+
+// writeError maps an error to RFC 6749 §5.2. What is not an *oauth.Error is our
+// own trouble: temporarily_unavailable, so that no client takes it for the end
+// of its grant, and the cause stays in the log.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	public, ok := errors.AsType[*oauth.Error](err)
+	level := slog.LevelInfo
+	if !ok {
+		public = oauth.NewError(oauth.CodeTemporarilyUnavailable, "the gateway cannot answer at the moment; try again")
+		level = slog.LevelError
+		w.Header().Set("Retry-After", "2")
+	}
+	s.cfg.Logger.Log(r.Context(), level, "request refused", slog.String("path", r.URL.Path),
+		slog.String("code", public.Code), slog.Any("error", err), slog.String("address", s.cfg.Address(r).String()))
+	if public.Status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	writeJSON(w, public.Status, oauth.ErrorResponse{Error: public.Code, ErrorDescription: public.Description})
+}
+
+// writeJSON sends an answer that must not be stored (RFC 6749 §5.1).
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "the answer could not be made", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// register is the client registration endpoint (RFC 7591 §3).
+func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
+	if !hasMediaType(r, "application/json") {
+		return oauth.NewError(oauth.CodeInvalidClientMetadata, "the request must be application/json")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRegistration))
+	if err != nil {
+		return oauth.NewError(oauth.CodeInvalidClientMetadata, "the document is larger than 32 KB or ended early").WithCause(err)
+	}
+	var meta oauth.ClientMetadata
+	if err := json.Unmarshal(body, &meta); err != nil {
+		return oauth.NewError(oauth.CodeInvalidClientMetadata, "the document is not a JSON object of client metadata").WithCause(err)
+	}
+	info, err := s.cfg.Clients.Register(meta, time.Now())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusCreated, info)
+	return nil
+}
+
+// token is the token endpoint (RFC 6749 §3.2).
+func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
+	req, err := s.parseToken(w, r)
+	if err != nil {
+		return err
+	}
+	answer, err := s.cfg.Grants.Exchange(r.Context(), req, time.Now())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (s *Server) parseToken(w http.ResponseWriter, r *http.Request) (grant.Request, error) {
+	if !hasMediaType(r, "application/x-www-form-urlencoded") {
+		return grant.Request{}, oauth.NewError(oauth.CodeInvalidRequest, "the request must be application/x-www-form-urlencoded")
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return grant.Request{}, oauth.NewError(oauth.CodeInvalidRequest, "the form is malformed or larger than 16 KB").WithCause(err)
+	}
+	// PostForm only: a code in a query string ends up in logs.
+	form, err := single(r.PostForm)
+	if err != nil {
+		return grant.Request{}, err
+	}
+	if r.Header.Get("Authorization") != "" || form["client_secret"] != "" || form["client_assertion"] != "" {
+		// RFC 6749 §5.2: the method used is not supported.
+		return grant.Request{}, oauth.NewError(oauth.CodeInvalidClient,
+			"this gateway registers public clients only: send client_id and no secret")
+	}
+	return grant.Request{
+		GrantType: form["grant_type"], ClientID: form["client_id"], Resources: r.PostForm["resource"],
+		Address: s.cfg.Address(r).String(), Code: form["code"], RedirectURI: form["redirect_uri"],
+		Verifier: form["code_verifier"], RefreshToken: form["refresh_token"],
+	}, nil
+}
+
+// single refuses repeated parameters: "Request and response parameters MUST
+// NOT be included more than once" (RFC 6749 §3.1, §3.2). resource may repeat
+// (RFC 8707 §2) and is read from the form itself.
+func single(form url.Values) (map[string]string, error) {
+	values := make(map[string]string, len(form))
+	for name, v := range form {
+		if len(v) > 1 && name != "resource" {
+			return nil, oauth.NewError(oauth.CodeInvalidRequest, "a parameter stands more than once")
+		}
+		values[name] = v[0]
+	}
+	return values, nil
+}
+
+func hasMediaType(r *http.Request, want string) bool {
+	got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && strings.EqualFold(got, want)
+}

@@ -1,0 +1,192 @@
+// Package grant answers the token endpoint: one file per grant type behind one
+// dispatcher, which makes the checks that every grant needs so that a new one
+// cannot forget them. It refuses to know HTTP; package authserver parses the
+// request and writes the answer.
+//
+// It implements RFC 6749 §4.1.3, §5 and §6, RFC 7636 §4.6 and RFC 8707 §2.2.
+package grant
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"mcp-gateway/gateway/internal/audit"
+	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/store"
+	"mcp-gateway/gateway/internal/token"
+	"mcp-gateway/shared/oauth"
+)
+
+// Request is a parsed token request. Every field is as the client sent it;
+// parameters were checked for repetition before (RFC 6749 §3.2). There is no
+// scope: "The authorization server MAY fully or partially ignore the scope"
+// (RFC 6749 §3.3), tokens keep what the person consented to, and the answer
+// says so.
+type Request struct {
+	GrantType string
+	ClientID  string
+	// Resources may repeat (RFC 8707 §2).
+	Resources []string
+	// Address is the remote address, for the audit trail.
+	Address string
+
+	// authorization_code
+	Code        string
+	RedirectURI string
+	Verifier    string
+
+	// refresh_token
+	RefreshToken string
+}
+
+type directory interface {
+	Resolve(ctx context.Context, id string) (client.Client, error)
+}
+
+type codeStore interface {
+	Code(ctx context.Context, hash store.Hash) (store.Code, error)
+	FailCode(ctx context.Context, hash store.Hash) error
+}
+
+type tokens interface {
+	Redeem(ctx context.Context, code store.Code, withRefresh bool, now time.Time) (token.Issued, error)
+	Refresh(ctx context.Context, presented, clientID string, now time.Time) (token.Issued, error)
+}
+
+type auditor interface {
+	Append(ctx context.Context, e store.Event) error
+}
+
+// Config is what a Dispatcher is made of; all of it is needed.
+type Config struct {
+	Clients directory
+	Codes   codeStore
+	Tokens  tokens
+	Audit   auditor
+	// IsResource reports whether a resource parameter names this gateway
+	// (DESIGN D18).
+	IsResource func(string) bool
+	Logger     *slog.Logger
+}
+
+// Dispatcher answers token requests.
+type Dispatcher struct {
+	cfg    Config
+	grants map[string]func(ctx context.Context, c client.Client, req Request, now time.Time) (token.Issued, error)
+}
+
+// Types are the grant types that are served.
+var Types = []string{"authorization_code", "refresh_token"}
+
+// NewDispatcher returns a Dispatcher.
+func NewDispatcher(cfg Config) *Dispatcher {
+	d := &Dispatcher{cfg: cfg}
+	d.grants = map[string]func(context.Context, client.Client, Request, time.Time) (token.Issued, error){
+		"authorization_code": d.authorizationCode,
+		"refresh_token":      d.refreshToken,
+	}
+	return d
+}
+
+// Exchange answers one token request. An error that is an *oauth.Error is for
+// the client; every other one is ours, and becomes server_error or
+// temporarily_unavailable, never invalid_grant (DESIGN, promise 4).
+func (d *Dispatcher) Exchange(ctx context.Context, req Request, now time.Time) (oauth.TokenResponse, error) {
+	if req.GrantType == "" {
+		return oauth.TokenResponse{}, oauth.NewError(oauth.CodeInvalidRequest, "grant_type is missing")
+	}
+	issue, ok := d.grants[req.GrantType]
+	if !ok {
+		return oauth.TokenResponse{}, oauth.NewError(oauth.CodeUnsupportedGrantType, "grant_type is none of those in the server metadata")
+	}
+	c, err := d.client(ctx, req)
+	if err != nil {
+		return oauth.TokenResponse{}, err
+	}
+	if !slices.Contains(c.GrantTypes, req.GrantType) {
+		return oauth.TokenResponse{}, oauth.NewError(oauth.CodeUnauthorizedClient, "the client did not register this grant type")
+	}
+	issued, err := issue(ctx, c, req, now)
+	if err != nil {
+		return oauth.TokenResponse{}, d.refused(ctx, c, req, issued.Grant, err, now)
+	}
+	if err := d.record(ctx, c, req, issued, now); err != nil {
+		return oauth.TokenResponse{}, err
+	}
+	return response(issued), nil
+}
+
+// client identifies the client: all are public clients for now, so it is the
+// client_id (RFC 6749 §3.2.1) and PKCE or the refresh token is the proof.
+func (d *Dispatcher) client(ctx context.Context, req Request) (client.Client, error) {
+	if req.ClientID == "" {
+		return client.Client{}, oauth.NewError(oauth.CodeInvalidRequest, "client_id is missing")
+	}
+	c, err := d.cfg.Clients.Resolve(ctx, req.ClientID)
+	if errors.Is(err, client.ErrUnknown) {
+		return client.Client{}, oauth.NewError(oauth.CodeInvalidClient,
+			"this client_id was not issued by this gateway; register again").WithCause(err)
+	}
+	return c, err
+}
+
+// checkResource refuses a token for somebody else (RFC 8707 §2.2). Missing
+// means this gateway: clients of 2025-03-26 do not send it.
+func (d *Dispatcher) checkResource(req Request) error {
+	for _, r := range req.Resources {
+		if !d.cfg.IsResource(r) {
+			return oauth.NewError(oauth.CodeInvalidTarget, "resource is not this gateway")
+		}
+	}
+	return nil
+}
+
+// refused turns the store's sentinels into the client's answer and writes down
+// what looks like theft.
+func (d *Dispatcher) refused(ctx context.Context, c client.Client, req Request, g store.Grant, err error, now time.Time) error {
+	if _, ours := errors.AsType[*oauth.Error](err); ours {
+		return err
+	}
+	var description string
+	switch {
+	case errors.Is(err, store.ErrConsumed):
+		description = "it was used before; sign in again"
+		event := d.event(audit.KindGrant, audit.OutcomeDenied, "replay_of_"+req.GrantType, c, g, req, now)
+		if auditErr := d.cfg.Audit.Append(ctx, event); auditErr != nil {
+			return auditErr
+		}
+	case errors.Is(err, store.ErrExpired):
+		description = "it has expired; sign in again"
+	case errors.Is(err, store.ErrRevoked):
+		description = "the access was revoked; sign in again"
+	case errors.Is(err, store.ErrNotFound):
+		description = "it is unknown, or was issued to another client; sign in again"
+	default:
+		return err
+	}
+	return oauth.NewError(oauth.CodeInvalidGrant, description).WithCause(err)
+}
+
+// record writes the grant to the audit trail before the client has its tokens.
+// Refreshes are only logged: they give nothing that the grant did not.
+func (d *Dispatcher) record(ctx context.Context, c client.Client, req Request, issued token.Issued, now time.Time) error {
+	d.cfg.Logger.InfoContext(ctx, "token issued",
+		slog.String("grant_type", req.GrantType), slog.String("grant", issued.Grant.ID),
+		slog.String("client", c.Fingerprint()), slog.Bool("repeated", issued.Repeated),
+		slog.Bool("refresh_token", issued.Refresh != ""), slog.Duration("expires_in", issued.ExpiresIn))
+	if req.GrantType != "authorization_code" {
+		return nil
+	}
+	return d.cfg.Audit.Append(ctx, d.event(audit.KindGrant, audit.OutcomeOK, req.GrantType, c, issued.Grant, req, now))
+}
+
+func (d *Dispatcher) event(kind, outcome, reason string, c client.Client, g store.Grant, req Request, now time.Time) store.Event {
+	return store.Event{
+		Time: now, Kind: kind, Outcome: outcome, Reason: reason,
+		Tenant: g.Identity.Tenant, Object: g.Identity.Object, GrantID: g.ID,
+		Client: c.Label(), Address: req.Address,
+	}
+}

@@ -1,0 +1,33 @@
+package grant
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/token"
+	"mcp-gateway/shared/oauth"
+)
+
+// refreshToken rotates a refresh token (RFC 6749 §6, OAuth 2.1 §4.3).
+func (d *Dispatcher) refreshToken(ctx context.Context, c client.Client, req Request, now time.Time) (token.Issued, error) {
+	if req.RefreshToken == "" {
+		return token.Issued{}, oauth.NewError(oauth.CodeInvalidRequest, "refresh_token is missing")
+	}
+	if err := d.checkResource(req); err != nil {
+		return token.Issued{}, err
+	}
+	return d.cfg.Tokens.Refresh(ctx, req.RefreshToken, c.ID, now)
+}
+
+// response is the answer of RFC 6749 §5.1. scope is always there: it may
+// differ from what was asked.
+func response(issued token.Issued) oauth.TokenResponse {
+	return oauth.TokenResponse{
+		AccessToken: issued.Access, TokenType: "Bearer",
+		ExpiresIn:    int64(issued.ExpiresIn / time.Second),
+		RefreshToken: issued.Refresh,
+		Scope:        strings.Join(issued.Scopes, " "),
+	}
+}

@@ -1,0 +1,148 @@
+// Package page renders the gateway's few HTML pages: consent, sign-in
+// failures, errors, the front page. It owns the look and the security headers
+// of every page, and refuses to own decisions: it shows what it is given.
+//
+// The pages need no script, no image and no font: one style sheet stands in
+// the document and its hash in the Content-Security-Policy.
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+//go:embed templates
+var files embed.FS
+
+var (
+	style     = mustRead("templates/style.css")
+	styleHash = hashOf(style)
+	templates = template.Must(template.New("").
+			Funcs(template.FuncMap{"style": func() template.CSS { return template.CSS(style) }}).
+			ParseFS(files, "templates/*.html"))
+)
+
+func mustRead(name string) string {
+	data, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // embedded at build time
+	}
+	return string(data)
+}
+
+func hashOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// Consent asks whether a client may have access (DESIGN D3).
+type Consent struct {
+	// Gateway is the host that people know this gateway by.
+	Gateway string
+	// Client is the name the client gave itself, or empty.
+	Client string
+	// RedirectHost is where the answer goes; Local says that this is a
+	// program on the person's own computer.
+	RedirectHost string
+	Local        bool
+	// Scopes in plain words.
+	Scopes []string
+	// Action is where the form is sent; Form is its sealed content.
+	Action string
+	Form   string
+	// FormAction lists the origins that the chain of redirects after the
+	// form passes through (DESIGN D19).
+	FormAction []string
+}
+
+// Failure is a sign-in that did not succeed, or a request that cannot go on.
+type Failure struct {
+	Status int
+	// Title and Summary say what happened, in plain words.
+	Title   string
+	Summary string
+	// Help says what the person or an administrator can do.
+	Help string
+	// Details are shown for support: codes and ids, never secrets.
+	Details []Detail
+	// Return, if set, gives the waiting client its answer; Client names it.
+	Return string
+	Client string
+}
+
+// Detail is one line for the support desk.
+type Detail struct{ Name, Value string }
+
+// Front is what a browser sees at the gateway's root.
+type Front struct {
+	Gateway string
+	MCP     string
+	Version string
+}
+
+// WriteConsent answers with the consent page.
+func WriteConsent(w http.ResponseWriter, c Consent) {
+	write(w, http.StatusOK, "consent.html", c, c.FormAction)
+}
+
+// ReturnDelay is after how many seconds a failure page returns to the client
+// by itself: long enough to read, short enough that the client still waits.
+const ReturnDelay = 30
+
+// WriteFailure answers with a failure page.
+func WriteFailure(w http.ResponseWriter, f Failure) {
+	write(w, f.Status, "failure.html", struct {
+		Failure
+		// Return is checked by whoever built it: it may carry a private-use
+		// scheme, which html/template would otherwise refuse as a link.
+		Return      template.URL
+		RefreshAttr template.HTMLAttr
+	}{f, template.URL(f.Return), refreshAttr(f.Return)}, nil)
+}
+
+// refreshAttr builds the content attribute of the timed redirect. The URL is
+// escaped here because html/template does not know the refresh syntax.
+func refreshAttr(url string) template.HTMLAttr {
+	return template.HTMLAttr(fmt.Sprintf(`content="%d;url=%s"`, ReturnDelay, template.HTMLEscapeString(url)))
+}
+
+// WriteFront answers with the front page.
+func WriteFront(w http.ResponseWriter, f Front) { write(w, http.StatusOK, "front.html", f, nil) }
+
+// write renders, then sends headers, status and body, and nothing after.
+func write(w http.ResponseWriter, status int, name string, data any, formAction []string) {
+	var body bytes.Buffer
+	if err := templates.ExecuteTemplate(&body, name, data); err != nil {
+		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", policy(formAction))
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes())
+}
+
+// policy allows the one style sheet and, for forms, the given targets.
+// Chromium applies form-action to every redirect that follows a form, so the
+// whole chain of a sign-in must be listed.
+func policy(formAction []string) string {
+	form := "'none'"
+	if len(formAction) > 0 {
+		form = strings.Join(append([]string{"'self'"}, formAction...), " ")
+	}
+	return "default-src 'none'; style-src 'sha256-" + styleHash + "'; form-action " + form +
+		"; frame-ancestors 'none'; base-uri 'none'"
+}

@@ -1,0 +1,144 @@
+package page_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"mcp-gateway/gateway/internal/page"
+)
+
+const nasty = `"><script>alert(1)</script>`
+
+// elements returns every element of a document by tag.
+func elements(t *testing.T, body string) map[string][]*html.Node {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string][]*html.Node{}
+	for n := range doc.Descendants() {
+		if n.Type == html.ElementNode {
+			found[n.Data] = append(found[n.Data], n)
+		}
+	}
+	return found
+}
+
+func attr(n *html.Node, key string) string {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+func TestConsentShowsWhoAsksAndEscapesIt(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	page.WriteConsent(w, page.Consent{
+		Gateway: "gw.example", Client: nasty, RedirectHost: "evil.example", Scopes: []string{"do things"},
+		Action: "/consent", Form: "sealed" + nasty, FormAction: []string{"https://login.example", "https://evil.example"},
+	})
+	found := elements(t, w.Body.String())
+	if len(found["script"]) != 0 {
+		t.Error("a client name became a script")
+	}
+	if !strings.Contains(w.Body.String(), "evil.example") {
+		t.Error("the page does not show where the answer goes")
+	}
+	for _, input := range found["input"] {
+		if attr(input, "name") == "form" && attr(input, "value") != "sealed"+nasty {
+			t.Errorf("form = %q", attr(input, "value"))
+		}
+	}
+	if len(found["button"]) != 2 {
+		t.Errorf("%d buttons, want allow and deny", len(found["button"]))
+	}
+}
+
+func TestEveryPageCarriesTheSecurityHeaders(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(http.ResponseWriter){
+		"consent": func(w http.ResponseWriter) {
+			page.WriteConsent(w, page.Consent{FormAction: []string{"https://login.example"}})
+		},
+		"failure": func(w http.ResponseWriter) {
+			page.WriteFailure(w, page.Failure{Status: 400, Return: "https://c.example/cb?error=x"})
+		},
+		"front": func(w http.ResponseWriter) { page.WriteFront(w, page.Front{MCP: "https://gw.example/mcp"}) },
+	} {
+		w := httptest.NewRecorder()
+		write(w)
+		for header, want := range map[string]string{
+			"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+			"Cache-Control": "no-store", "Content-Type": "text/html; charset=utf-8",
+		} {
+			if got := w.Header().Get(header); got != want {
+				t.Errorf("%s: %s = %q, want %q", name, header, got, want)
+			}
+		}
+		csp := w.Header().Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"} {
+			if !strings.Contains(csp, want) {
+				t.Errorf("%s: the policy lacks %q: %s", name, want, csp)
+			}
+		}
+		if strings.Contains(csp, "unsafe") {
+			t.Errorf("%s: unsafe policy %s", name, csp)
+		}
+		styles := elements(t, w.Body.String())["style"]
+		if len(styles) != 1 {
+			t.Fatalf("%s: %d style elements", name, len(styles))
+		}
+		sum := sha256.Sum256([]byte(styles[0].FirstChild.Data))
+		if !strings.Contains(csp, base64.StdEncoding.EncodeToString(sum[:])) {
+			t.Errorf("%s: the policy does not allow the page's own style sheet", name)
+		}
+	}
+}
+
+func TestFailureReturnsToTheClient(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{
+		"https://c.example/cb?error=access_denied&state=" + "%22%3E", "http://127.0.0.1:4711/cb?a=1&error=x", "cursor://anysphere/cb?error=x",
+	} {
+		w := httptest.NewRecorder()
+		page.WriteFailure(w, page.Failure{Status: http.StatusForbidden, Title: nasty, Summary: "s", Return: url, Client: nasty})
+		if w.Code != http.StatusForbidden {
+			t.Errorf("status = %d", w.Code)
+		}
+		found := elements(t, w.Body.String())
+		if len(found["script"]) != 0 {
+			t.Error("text became a script")
+		}
+		if len(found["a"]) != 1 || attr(found["a"][0], "href") != url {
+			t.Errorf("the button does not lead to %s: %s", url, w.Body)
+		}
+		var refresh string
+		for _, m := range found["meta"] {
+			if attr(m, "http-equiv") == "refresh" {
+				refresh = attr(m, "content")
+			}
+		}
+		if refresh != "30;url="+url {
+			t.Errorf("refresh = %q, want 30 seconds and %s", refresh, url)
+		}
+	}
+}
+
+func TestFailureWithoutAClientEndsThere(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	page.WriteFailure(w, page.Failure{Status: http.StatusBadRequest, Title: "t", Summary: "s"})
+	if found := elements(t, w.Body.String()); len(found["a"]) != 0 || strings.Contains(w.Body.String(), "refresh") {
+		t.Errorf("a page with nowhere to go leads somewhere: %s", w.Body)
+	}
+}

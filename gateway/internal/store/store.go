@@ -1,0 +1,257 @@
+// Package store holds the records the gateway keeps, the sentinels its back
+// ends return, and the contract each back end obeys. It owns no SQL: that is
+// store/sqlite (one node). Package storetest is the contract as a suite.
+//
+// Contract, for every method of every back end:
+//   - Methods are protocol verbs and atomic: all of it happened, and is durable,
+//     when the method returns nil; none of it did when it returns an error,
+//     except where the method says that a revocation is committed first.
+//   - now is the caller's clock. Expiry is part of the condition of the
+//     statement (expires_at > now), never only of garbage collection.
+//   - Times are stored in UTC, truncated to the microsecond.
+//   - Bearer values arrive as SHA-256 (Hash); the plain value never does.
+//   - An error that is none of the sentinels means that the store could not
+//     answer: callers report it as temporary, never as an invalid grant.
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"time"
+)
+
+// Sentinels. Compare with errors.Is.
+var (
+	// ErrNotFound: no such record, or it is expired, or it belongs to
+	// someone else; callers cannot tell which, on purpose.
+	ErrNotFound = errors.New("not found")
+	// ErrConsumed: a single-use value was used before. Where a replay
+	// revokes, the revocation is committed before this is returned.
+	ErrConsumed = errors.New("already used")
+	// ErrRevoked: the grant behind the value was revoked or has ended.
+	ErrRevoked = errors.New("revoked")
+	// ErrExpired: the value is known but its time is over.
+	ErrExpired = errors.New("expired")
+)
+
+// Hash is the SHA-256 of a bearer value; the only form in which one is stored.
+type Hash [sha256.Size]byte
+
+// HashOf hashes a bearer value.
+func HashOf(value string) Hash { return sha256.Sum256([]byte(value)) }
+
+// String returns the first 8 hex digits, enough to correlate log lines and
+// too little to be of use to anyone else.
+func (h Hash) String() string { return hex.EncodeToString(h[:4]) }
+
+// Identity is who signed in, as Microsoft Entra ID said at that moment.
+// (Tenant, Object) identifies; everything else is display or authorization
+// input (DESIGN D7: never key on names or addresses).
+type Identity struct {
+	// Tenant is the directory (claim tid), a lower-case GUID.
+	Tenant string `json:"tid"`
+	// Object is the user within the tenant (claim oid), a lower-case GUID.
+	Object string `json:"oid"`
+	// Name and Username are for display only (claims name, preferred_username).
+	Name     string `json:"name,omitempty"`
+	Username string `json:"username,omitempty"`
+	// Roles are the app roles of this application (claim roles).
+	Roles []string `json:"roles,omitempty"`
+	// Groups are group object ids (claim groups).
+	Groups []string `json:"groups,omitempty"`
+	// GroupsUnknown: the user is in too many groups for a token (overage),
+	// so Groups is not the truth and a rule about groups must deny.
+	GroupsUnknown bool `json:"groups_unknown,omitempty"`
+	// Guest: the user's home is another tenant.
+	Guest bool `json:"guest,omitempty"`
+}
+
+// Login is a sign-in under way at Microsoft: stored after consent, consumed
+// once by the callback.
+type Login struct {
+	// State is the hash of the upstream state parameter.
+	State Hash
+	// Browser is the hash of the browser's cookie; only that browser may
+	// finish.
+	Browser Hash
+	// Sealed is the authorization request, nonce and PKCE verifier,
+	// encrypted by the key ring.
+	Sealed []byte
+	// ExpiresAt ends the sign-in (10 minutes after consent by default).
+	ExpiresAt time.Time
+}
+
+// Grant is one person's permission for one client, the root of all its
+// tokens. Revoking it ends them all.
+type Grant struct {
+	// ID is random text, safe to log.
+	ID string
+	// ClientID is the client as it identified itself; ClientName is for
+	// display.
+	ClientID   string
+	ClientName string
+	// Identity is the snapshot taken at sign-in.
+	Identity Identity
+	// Scopes granted, in request order.
+	Scopes []string
+	// Resource is the audience (RFC 8707): the gateway's canonical URL.
+	Resource  string
+	CreatedAt time.Time
+	// ExpiresAt is absolute: no token of the grant is valid at or after it.
+	ExpiresAt time.Time
+	// RevokedAt is zero while the grant lives.
+	RevokedAt time.Time
+	// RevokedReason is one of the Reason constants.
+	RevokedReason string
+}
+
+// Reasons for a revocation.
+const (
+	ReasonCodeReplay    = "code_replay"
+	ReasonRefreshReplay = "refresh_replay"
+)
+
+// Code is an authorization code (RFC 6749 §4.1.2) not yet redeemed.
+type Code struct {
+	Hash Hash
+	// Grant is what redeeming the code creates.
+	Grant Grant
+	// RedirectURI is the one of the authorization request, compared exactly.
+	RedirectURI string
+	// Challenge is the S256 code challenge (RFC 7636 §4.2).
+	Challenge string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	// UsedAt is zero until the code was redeemed.
+	UsedAt time.Time
+	// Failures counts wrong attempts; at MaxCodeFailures the code is burnt.
+	Failures int
+}
+
+// MaxCodeFailures wrong verifiers, redirects, clients or resources burn a code.
+const MaxCodeFailures = 5
+
+// ReplayBurst is how long after its redemption a second use of a code is
+// taken for a burst of the same client and only refused; a later one is taken
+// for theft and revokes the grant (RFC 6749 §4.1.2).
+const ReplayBurst = 10 * time.Second
+
+// AccessToken is a bearer token (RFC 6750) for /mcp.
+type AccessToken struct {
+	Hash    Hash
+	GrantID string
+	// Generation is the refresh token generation it was issued with.
+	Generation int
+	Scopes     []string
+	IssuedAt   time.Time
+	ExpiresAt  time.Time
+}
+
+// RefreshToken is one generation of a grant's rotating refresh token.
+type RefreshToken struct {
+	Hash       Hash
+	GrantID    string
+	Generation int
+	IssuedAt   time.Time
+	// ExpiresAt is the idle limit; the grant's ExpiresAt is the absolute one.
+	ExpiresAt time.Time
+}
+
+// Rotation asks for the successor of a refresh token.
+type Rotation struct {
+	// Presented is the refresh token the client sent; ClientID must be the
+	// grant's client, or the answer is ErrNotFound.
+	Presented Hash
+	ClientID  string
+	// Successor is the new refresh token, if Presented was not rotated yet.
+	// GrantID and Generation are filled in by the store; ExpiresAt is
+	// capped at the grant's.
+	Successor RefreshToken
+	// Sealed is the successor's plain value encrypted under a key that only
+	// the presented token yields, so that a repeat gets the same successor.
+	Sealed []byte
+	// Access is the fresh access token; GrantID, Generation and Scopes (the
+	// grant's) are filled in and ExpiresAt is capped at the grant's.
+	Access AccessToken
+	// Grace is how long after the first use of the new generation the
+	// predecessor still repeats its successor (60 s; DESIGN D5).
+	Grace time.Duration
+}
+
+// Rotated is the outcome of a rotation.
+type Rotated struct {
+	Grant Grant
+	// Access and Refresh are as stored (the winner's refresh token).
+	Access  AccessToken
+	Refresh RefreshToken
+	// Sealed is the winner's sealed successor; the caller opens it.
+	Sealed []byte
+	// Repeated: Presented had been rotated before and this answer repeats it.
+	Repeated bool
+}
+
+// Event is one row of the audit trail.
+type Event struct {
+	// ID orders events; given by the store.
+	ID   int64
+	Time time.Time
+	// Kind is what happened ("login", "grant", "refresh", "call", ...).
+	Kind string
+	// Outcome is "ok", "denied" or "error".
+	Outcome string
+	// Reason is a short constant: the error code, the rule that allowed.
+	Reason string
+	// Tenant and Object identify the person, where known.
+	Tenant string
+	Object string
+	// GrantID and Client say through what, where known. Client is a display
+	// name and the first 8 hex of the client id's hash.
+	GrantID string
+	Client  string
+	// Tool is the tool called, where one was.
+	Tool string
+	// Address is the remote address.
+	Address string
+	// Duration of the call.
+	Duration time.Duration
+}
+
+// The verbs. Each consumer declares the few it uses; the back end has all:
+//
+//	CreateLogin(ctx, Login) error
+//	ConsumeLogin(ctx, state, browser Hash, now) (Login, error)
+//	    deletes and returns it; ErrNotFound if unknown, expired or started by
+//	    another browser (then it is not consumed).
+//	CreateCode(ctx, Code) error
+//	Code(ctx, Hash) (Code, error)
+//	    read only, also used and expired ones (until collected); ErrNotFound.
+//	FailCode(ctx, Hash) error
+//	    counts one wrong attempt.
+//	RedeemCode(ctx, code Hash, access AccessToken, refresh *RefreshToken, now) (Grant, error)
+//	    creates the grant and its generation-0 tokens (GrantID filled in,
+//	    expiries capped at the grant's) exactly once. Nil refresh: no refresh
+//	    token is issued. ErrNotFound: unknown. ErrExpired: expires_at <= now or
+//	    burnt. ErrConsumed: used before; when that was more than ReplayBurst
+//	    ago the grant is revoked (ReasonCodeReplay), committed, then ErrConsumed.
+//	UseAccessToken(ctx, Hash, now) (AccessToken, Grant, error)
+//	    ErrNotFound: unknown; ErrExpired: token or grant expired; ErrRevoked.
+//	    The first use of a generation is recorded durably (it starts the grace
+//	    of the generation before); later uses only read.
+//	RotateRefresh(ctx, Rotation, now) (Rotated, error)
+//	    One winner. Not yet rotated: stores successor and access token, marks
+//	    the presented generation as used. Already rotated: while no token of
+//	    the successor's generation was used, or within Grace of its first use,
+//	    stores the fresh access token in the successor's generation and returns
+//	    the winner's Sealed (Repeated). Later: revokes the grant
+//	    (ReasonRefreshReplay), commits, returns ErrConsumed with Rotated.Grant
+//	    set. ErrNotFound: unknown token or other client; ErrExpired: idle or
+//	    absolute; ErrRevoked.
+//	RevokeGrant(ctx, grantID, reason string, now) error
+//	    idempotent; ErrNotFound if there is no such grant.
+//	AppendEvents(ctx, []Event) error
+//	Events(ctx, after int64, limit int) ([]Event, error)
+//	    ascending by ID.
+//	Collect(ctx, now) (int, error)
+//	    deletes what has been dead for more than 24 h (logins, codes, tokens,
+//	    then grants without tokens); only frees space. Audit rows stay.

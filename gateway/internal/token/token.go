@@ -1,0 +1,234 @@
+// Package token mints, rotates and verifies the gateway's tokens: opaque
+// random values with a prefix that secret scanners can know, of which only the
+// SHA-256 is stored (DESIGN D4), and refresh tokens that rotate without ever
+// logging anybody out (D5). It refuses to decide whether a token may be issued;
+// that is package grant.
+//
+// It implements RFC 6749 §5.1, §6 and the token part of RFC 6750.
+package token
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"mcp-gateway/gateway/internal/access"
+	"mcp-gateway/gateway/internal/store"
+)
+
+// Prefixes tell the kinds of value apart, for scanners and for us: a refresh
+// token is never taken for an access token.
+const (
+	AccessPrefix  = "mcpat_"
+	RefreshPrefix = "mcprt_"
+	CodePrefix    = "mcpac_"
+)
+
+// randomBytes of every value: 256 bits.
+const randomBytes = 32
+
+// valueLength is the length of every value after its prefix.
+var valueLength = base64.RawURLEncoding.EncodedLen(randomBytes)
+
+// Config says how long things live.
+type Config struct {
+	// AccessLifetime of an access token; 10 minutes by default.
+	AccessLifetime time.Duration
+	// RefreshIdle is how long an unused refresh token lives; 30 days.
+	RefreshIdle time.Duration
+	// RefreshGrace is how long after the first use of a new generation its
+	// predecessor still repeats its answer; 60 seconds.
+	RefreshGrace time.Duration
+}
+
+// tokenStore is what this package needs of the store. Five methods, because a
+// token is issued, used, rotated and revoked in one transaction each.
+type tokenStore interface {
+	RedeemCode(ctx context.Context, code store.Hash, access store.AccessToken, refresh *store.RefreshToken, now time.Time) (store.Grant, error)
+	RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error)
+	UseAccessToken(ctx context.Context, hash store.Hash, now time.Time) (store.AccessToken, store.Grant, error)
+	RevokeGrant(ctx context.Context, grantID, reason string, now time.Time) error
+}
+
+// Service issues and checks tokens. It is safe for concurrent use.
+type Service struct {
+	cfg   Config
+	store tokenStore
+	cache *cache
+}
+
+// New returns a Service.
+func New(cfg Config, s tokenStore) *Service {
+	return &Service{cfg: cfg, store: s, cache: newCache()}
+}
+
+// Issued is a successful answer of the token endpoint.
+type Issued struct {
+	Access    string
+	ExpiresIn time.Duration
+	// Refresh is empty if the client may not refresh.
+	Refresh string
+	Scopes  []string
+	Grant   store.Grant
+	// Repeated: a lost answer was repeated (see store.Rotated).
+	Repeated bool
+}
+
+// NewCode returns an authorization code.
+func NewCode() string { return newValue(CodePrefix) }
+
+func newValue(prefix string) string {
+	b := make([]byte, randomBytes)
+	_, _ = rand.Read(b) // never fails since Go 1.24
+	return prefix + base64.RawURLEncoding.EncodeToString(b)
+}
+
+// wellFormed saves the store a look-up for what cannot be ours.
+func wellFormed(value, prefix string) bool {
+	return strings.HasPrefix(value, prefix) && len(value) == len(prefix)+valueLength
+}
+
+// Redeem exchanges a code, already checked against its verifier, client and
+// redirect URI, for tokens. Errors are the store's sentinels.
+func (s *Service) Redeem(ctx context.Context, code store.Code, withRefresh bool, now time.Time) (Issued, error) {
+	access := newValue(AccessPrefix)
+	record := store.AccessToken{
+		Hash: store.HashOf(access), Scopes: code.Grant.Scopes,
+		IssuedAt: now, ExpiresAt: earlier(now.Add(s.cfg.AccessLifetime), code.Grant.ExpiresAt),
+	}
+	var refresh string
+	var refreshRecord *store.RefreshToken
+	if withRefresh {
+		refresh = newValue(RefreshPrefix)
+		refreshRecord = &store.RefreshToken{Hash: store.HashOf(refresh), IssuedAt: now, ExpiresAt: now.Add(s.cfg.RefreshIdle)}
+	}
+	grant, err := s.store.RedeemCode(ctx, code.Hash, record, refreshRecord, now)
+	if errors.Is(err, store.ErrConsumed) {
+		// The store may just have revoked the grant: forget its tokens.
+		s.cache.dropGrant(code.Grant.ID)
+	}
+	if err != nil {
+		return Issued{}, fmt.Errorf("redeem code: %w", err)
+	}
+	return Issued{Access: access, ExpiresIn: record.ExpiresAt.Sub(now), Refresh: refresh, Scopes: record.Scopes, Grant: grant}, nil
+}
+
+// Refresh rotates a refresh token of a client. A client that lost the answer
+// (the laptop slept, the gateway was killed) gets the same successor again;
+// see store.Rotation. The scopes stay as granted: a narrower request may be
+// answered with the same scope (RFC 6749 §6 lets the server decide).
+func (s *Service) Refresh(ctx context.Context, presented, clientID string, now time.Time) (Issued, error) {
+	if !wellFormed(presented, RefreshPrefix) {
+		return Issued{}, fmt.Errorf("refresh: %w", store.ErrNotFound)
+	}
+	successor, access := newValue(RefreshPrefix), newValue(AccessPrefix)
+	sealed, err := sealSuccessor(presented, successor)
+	if err != nil {
+		return Issued{}, err
+	}
+	rotated, err := s.store.RotateRefresh(ctx, store.Rotation{
+		Presented: store.HashOf(presented), ClientID: clientID,
+		Successor: store.RefreshToken{Hash: store.HashOf(successor), IssuedAt: now, ExpiresAt: now.Add(s.cfg.RefreshIdle)},
+		Sealed:    sealed,
+		Access:    store.AccessToken{Hash: store.HashOf(access), IssuedAt: now, ExpiresAt: now.Add(s.cfg.AccessLifetime)},
+		Grace:     s.cfg.RefreshGrace,
+	}, now)
+	if errors.Is(err, store.ErrConsumed) {
+		s.cache.dropGrant(rotated.Grant.ID)
+	}
+	if err != nil {
+		return Issued{Grant: rotated.Grant}, fmt.Errorf("rotate refresh token: %w", err)
+	}
+	if rotated.Repeated {
+		if successor, err = openSuccessor(presented, rotated.Sealed); err != nil {
+			return Issued{}, err
+		}
+	}
+	return Issued{
+		Access: access, ExpiresIn: rotated.Access.ExpiresAt.Sub(now), Refresh: successor,
+		Scopes: rotated.Access.Scopes, Grant: rotated.Grant, Repeated: rotated.Repeated,
+	}, nil
+}
+
+// Revoke ends a grant and all its tokens.
+func (s *Service) Revoke(ctx context.Context, grantID, reason string, now time.Time) error {
+	err := s.store.RevokeGrant(ctx, grantID, reason, now)
+	s.cache.dropGrant(grantID)
+	if err != nil {
+		return fmt.Errorf("revoke grant %s: %w", grantID, err)
+	}
+	return nil
+}
+
+// Verify returns whom an access token speaks for. Errors are the store's
+// sentinels; any other error means that the store could not answer, which is
+// never a reason to call a token invalid.
+func (s *Service) Verify(ctx context.Context, bearer string, now time.Time) (*access.Principal, error) {
+	if !wellFormed(bearer, AccessPrefix) {
+		return nil, store.ErrNotFound
+	}
+	hash := store.HashOf(bearer)
+	if p := s.cache.get(hash, now); p != nil {
+		return p, nil
+	}
+	tok, grant, err := s.store.UseAccessToken(ctx, hash, now)
+	if err != nil {
+		return nil, err
+	}
+	p := &access.Principal{
+		Identity: grant.Identity, ClientID: grant.ClientID, ClientName: grant.ClientName,
+		GrantID: grant.ID, Scopes: tok.Scopes, ExpiresAt: earlier(tok.ExpiresAt, grant.ExpiresAt),
+	}
+	s.cache.put(hash, p, now)
+	return p, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// successorKey derives from a refresh token the key that seals its successor.
+// Only who holds the predecessor can open it, so a stolen database yields no
+// token, and the key ring may change in between.
+func successorKey(presented string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, []byte(presented), nil, "mcp-gateway refresh successor v1", 32)
+	if err != nil {
+		return nil, fmt.Errorf("derive successor key: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("derive successor key: %w", err)
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+func sealSuccessor(presented, successor string) ([]byte, error) {
+	aead, err := successorKey(presented)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal(nil, nil, []byte(successor), nil), nil
+}
+
+func openSuccessor(presented string, sealed []byte) (string, error) {
+	aead, err := successorKey(presented)
+	if err != nil {
+		return "", err
+	}
+	plain, err := aead.Open(nil, nil, sealed, nil)
+	if err != nil {
+		return "", fmt.Errorf("open the sealed successor: %w", err)
+	}
+	return string(plain), nil
+}
