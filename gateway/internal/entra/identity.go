@@ -101,14 +101,15 @@ func (p *Provider) verify(ctx context.Context, doc document, raw, nonce string, 
 	bad := func(err error) (store.Identity, error) {
 		return store.Identity{}, misconfigured(fmt.Errorf("id token: %w", err))
 	}
-	v := oidc.NewVerifier(doc.Issuer, verifier{keys: p.keys, url: doc.KeysURL, now: now}, &oidc.Config{
+	keys := &verifier{keys: p.keys, url: doc.KeysURL, now: now}
+	v := oidc.NewVerifier(doc.Issuer, keys, &oidc.Config{
 		ClientID: p.cfg.ClientID, SupportedSigningAlgs: []string{oidc.RS256},
 		// go-oidc allows nbf five minutes and exp none; both get leeway.
 		Now: func() time.Time { return now.Add(-leeway) },
 	})
 	token, err := v.Verify(ctx, raw)
-	if e, ok := errors.AsType[*Error](err); ok {
-		return store.Identity{}, e
+	if keys.unavailable != nil {
+		return store.Identity{}, keys.unavailable
 	}
 	if err != nil {
 		return bad(err)

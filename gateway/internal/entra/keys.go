@@ -110,17 +110,21 @@ type verifier struct {
 	keys *keySet
 	url  string
 	now  time.Time
+	// unavailable is why the keys could not be had: go-oidc does not wrap
+	// what a key set returns.
+	unavailable *Error
 }
 
 // VerifySignature implements oidc.KeySet. Order: algorithm, key, the key's
 // issuer, signature.
-func (v verifier) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
-	jws, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+func (v *verifier) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, errors.New("not signed with RS256")
 	}
 	key, err := v.keys.find(ctx, v.url, jws.Signatures[0].Header.KeyID, v.now)
 	if err != nil {
+		v.unavailable, _ = errors.AsType[*Error](err)
 		return nil, err
 	}
 	var claims struct {
