@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -73,6 +74,12 @@ func checkWeb(raw string, u *url.URL, prefix string) error {
 	}
 	if strings.Contains(u.Host, "%") {
 		return errors.New("a redirect URI's host must not be percent-encoded")
+	}
+	if strings.HasSuffix(u.Host, ":") {
+		return errors.New("a redirect URI with a colon after its host must have a port")
+	}
+	if _, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && err != nil {
+		return errors.New("a redirect URI's port must be from 0 to 65535")
 	}
 	return nil
 }

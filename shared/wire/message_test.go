@@ -119,6 +119,23 @@ func TestAppendError(t *testing.T) {
 	}
 }
 
+func TestAppendResult(t *testing.T) {
+	t.Parallel()
+	got := string(wire.AppendResult([]byte("x"), json.RawMessage(`"a"`), json.RawMessage(`{"n":9007199254740993}`)))
+	if want := `x{"jsonrpc":"2.0","id":"a","result":{"n":9007199254740993}}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestIsBatch(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]bool{"[]": true, " \n[{}]": true, "{}": false, "": false, `"["`: false} {
+		if got := wire.IsBatch([]byte(data)); got != want {
+			t.Errorf("IsBatch(%q) = %v", data, got)
+		}
+	}
+}
+
 func TestDecodeHeader(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
