@@ -61,11 +61,14 @@ type Message struct {
 	// (resources/read), decoded, or empty.
 	Name string
 	URI  string
+	// Arguments is params.arguments (tools/call, prompts/get), or empty.
+	Arguments json.RawMessage
 	// Meta is params._meta, or empty.
 	Meta json.RawMessage
 
-	raw     []byte
-	idStart int
+	raw            []byte
+	idStart        int
+	argumentsStart int
 }
 
 // Error is why a text is not a message. Its text is for the sender.
@@ -222,6 +225,10 @@ func (p *parser) param(key string) error {
 	if err := p.value(3); err != nil {
 		return err
 	}
+	if key == "arguments" {
+		p.msg.Arguments, p.msg.argumentsStart = p.data[start:p.pos], start
+		return nil
+	}
 	if raw := p.data[start:p.pos]; raw[0] == '"' && (key == "name" || key == "uri") {
 		s, err := text(raw)
 		if err != nil {
@@ -260,13 +267,39 @@ func (p *parser) classify() *Error {
 
 // WithID returns the message's text with another id in place of its own.
 func (m Message) WithID(id string) []byte {
-	if m.ID == nil {
-		return m.raw
+	return m.splice(splice{m.idStart, m.ID, id})
+}
+
+// Envelope is WithID with empty arguments in place of the message's: what a
+// dispatcher needs that would decode arguments into something smaller than
+// they are.
+func (m Message) Envelope(id string) []byte {
+	parts := []splice{{m.idStart, m.ID, id}, {m.argumentsStart, m.Arguments, "{}"}}
+	if m.argumentsStart < m.idStart {
+		parts[0], parts[1] = parts[1], parts[0]
 	}
-	out := make([]byte, 0, len(m.raw)-len(m.ID)+len(id))
-	out = append(out, m.raw[:m.idStart]...)
-	out = append(out, id...)
-	return append(out, m.raw[m.idStart+len(m.ID):]...)
+	return m.splice(parts...)
+}
+
+// splice is one replacement: what stands at start becomes with.
+type splice struct {
+	start int
+	old   json.RawMessage
+	with  string
+}
+
+// splice makes replacements, in the order of the text; what is absent stays so.
+func (m Message) splice(parts ...splice) []byte {
+	out := make([]byte, 0, len(m.raw)+32)
+	end := 0
+	for _, p := range parts {
+		if p.old == nil {
+			continue
+		}
+		out = append(append(out, m.raw[end:p.start]...), p.with...)
+		end = p.start + len(p.old)
+	}
+	return append(out, m.raw[end:]...)
 }
 
 // AppendError appends an error response. A nil id becomes null; data is raw

@@ -31,6 +31,23 @@ func TestParseKeepsPayloadsByteForByte(t *testing.T) {
 	}
 }
 
+func TestEnvelopeEmptiesTheArguments(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]string{
+		`{"jsonrpc":"2.0","id":1,"method":"x","params":{"name":"n","arguments":{"a":[1e999]},"_meta":{}}}`: `{"jsonrpc":"2.0","id":7,"method":"x","params":{"name":"n","arguments":{},"_meta":{}}}`,
+		`{"params":{"arguments": [1] },"method":"x","id":"one","jsonrpc":"2.0"}`:                           `{"params":{"arguments": {} },"method":"x","id":7,"jsonrpc":"2.0"}`,
+		`{"jsonrpc":"2.0","id":1,"method":"x"}`:                                                            `{"jsonrpc":"2.0","id":7,"method":"x"}`,
+	} {
+		m, err := wire.Parse([]byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(m.Envelope("7")); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestParseKinds(t *testing.T) {
 	t.Parallel()
 	for data, want := range map[string]wire.Kind{

@@ -44,6 +44,21 @@ func New(cfg Config) *server.MCPServer {
 	return s
 }
 
+type argumentsKey struct{}
+
+// WithArguments returns a context that carries a call's arguments as the client
+// wrote them. mcp-go would decode them into float64, which rounds large
+// integers and refuses what is beyond 1e308, so it is given none.
+func WithArguments(ctx context.Context, raw json.RawMessage) context.Context {
+	return context.WithValue(ctx, argumentsKey{}, raw)
+}
+
+// Arguments returns the call's arguments: the one place where tools read them.
+func Arguments(ctx context.Context) json.RawMessage {
+	raw, _ := ctx.Value(argumentsKey{}).(json.RawMessage)
+	return raw
+}
+
 // recovered turns a panic of a tool into a failed call: the stack goes to the
 // log and nothing of it to the client.
 func recovered(logger *slog.Logger) server.ToolHandlerMiddleware {

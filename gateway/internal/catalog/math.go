@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,8 +60,8 @@ type operation func(a, b *big.Rat) (*big.Rat, error)
 
 func mathTool(name, title, description string, op operation) server.ServerTool {
 	return tool(name, title, description, mathInput, mathOutput,
-		func(_ context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			a, b, err := operands(req)
+		func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			a, b, err := operands(Arguments(ctx))
 			if err != nil {
 				return mcp.NewToolResultError(err.Error()), nil
 			}
@@ -81,9 +80,8 @@ func mathTool(name, title, description string, op operation) server.ServerTool {
 
 // operands reads a and b. What is wrong is said so that a model can mend it
 // (SEP-1303: input errors are results, not protocol errors).
-func operands(req mcp.CallToolRequest) (a, b *big.Rat, err error) {
-	raw, ok := req.GetRawArguments().(json.RawMessage)
-	if !ok || bytes.Equal(raw, []byte("null")) {
+func operands(raw json.RawMessage) (a, b *big.Rat, err error) {
+	if len(raw) == 0 {
 		raw = json.RawMessage("{}")
 	}
 	var args map[string]json.RawMessage

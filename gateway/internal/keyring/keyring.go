@@ -23,6 +23,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -214,9 +215,10 @@ func (r *Ring) SealText(p Purpose, plain, context []byte) string {
 
 // OpenText is Open for the result of SealText.
 func (r *Ring) OpenText(p Purpose, sealed string, context []byte) ([]byte, error) {
-	// Strict: a sealed value has one spelling, so it can be deny-listed.
+	// A sealed value has one spelling, so that it can be deny-listed: strict
+	// about unused bits, and no line breaks, which the decoder would skip.
 	data, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
-	if err != nil {
+	if err != nil || strings.ContainsAny(sealed, "\r\n") {
 		return nil, ErrOpen
 	}
 	return r.Open(p, data, context)

@@ -14,6 +14,7 @@ import (
 
 	"mcp-gateway/gateway/internal/access"
 	"mcp-gateway/gateway/internal/audit"
+	"mcp-gateway/gateway/internal/catalog"
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/wire"
@@ -102,7 +103,11 @@ func clip(name string) string {
 func (h *Handler) handle(ctx context.Context, msg wire.Message) answered {
 	id := strconv.FormatInt(h.lastID.Add(1), 10)
 	ctx = server.WithSupportedProtocolVersions(ctx, wire.Served)
-	switch out := h.cfg.Server.HandleMessage(ctx, msg.WithID(id)).(type) {
+	text := msg.WithID(id)
+	if msg.Method == "tools/call" {
+		ctx, text = catalog.WithArguments(ctx, msg.Arguments), msg.Envelope(id)
+	}
+	switch out := h.cfg.Server.HandleMessage(ctx, text).(type) {
 	case mcp.JSONRPCResponse:
 		return h.result(ctx, msg, out.Result)
 	case mcp.JSONRPCError:
