@@ -19,7 +19,7 @@ func (c *Config) Print(w io.Writer) error {
 		p("trusted_proxies: %s", quoted(c.TrustedProxies))
 	}
 	p("state_dir: %q\nkey_file: %q", c.StateDir, c.KeyFile)
-	p("microsoft:\n  client_id: %s\n  client_secret: %q # never printed", c.Microsoft.ClientID, c.Microsoft.ClientSecret)
+	p("microsoft:\n  client_id: %s\n  client_secret: \"%s\" # never printed", c.Microsoft.ClientID, c.Microsoft.ClientSecret)
 	p("  tenant_id: %s\n  authority_host: %s\n  prompt: %s", c.Microsoft.TenantID, c.Microsoft.AuthorityHost, c.Microsoft.Prompt)
 	t := c.Tokens
 	p("tokens:\n  code_lifetime: %s\n  access_lifetime: %s\n  refresh_idle: %s", t.CodeLifetime, t.AccessLifetime, t.RefreshIdle)
