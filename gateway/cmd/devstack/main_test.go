@@ -103,7 +103,7 @@ func TestItNeverFallsBackToTheSimulation(t *testing.T) {
 		"an http authority": {"MICROSOFT_AUTHORITY_HOST": "http://login.example"},
 	} {
 		_, stop := devstack(t, env)
-		if err := stop(); err == nil || !strings.Contains(err.Error(), "microsoft.client_id is missing") {
+		if err := stop(); err == nil || !strings.Contains(err.Error(), "microsoft.client_id: is missing") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestItNeverFallsBackToTheSimulation(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, stop := devstack(t, nil)
-	if err := stop(); err == nil || !strings.Contains(err.Error(), "microsoft.tenant_id is missing") {
+	if err := stop(); err == nil || !strings.Contains(err.Error(), "microsoft.tenant_id: is missing") {
 		t.Errorf(".dev.vars: %v", err)
 	}
 	if err := os.WriteFile(".dev.vars", []byte("what?\n"), 0o600); err != nil {

@@ -1,268 +1,167 @@
-// Package config reads the gateway's configuration: a strict YAML file and the
-// environment. It owns names, defaults and what makes sense, and reports every
-// mistake at once with its line and its remedy. It refuses to guess, and opens
-// nothing but the secret files that it is told to read.
+// Package config turns a strict YAML file and a few environment variables into
+// a typed Config. It owns the name, the default and the limits of every
+// setting, and reports all mistakes at once, each with its place and what to
+// do about it. It refuses what it does not know, to read the environment of
+// the process, and to open any file but those that hold secrets.
 package config
 
 import (
-	"errors"
+	"log/slog"
 	"net/netip"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"mcp-gateway/shared/secret"
 )
 
-// Config is the gateway's configuration. Every field is set after Load.
+// Config is the whole configuration of a gateway. Load makes it.
 type Config struct {
-	// PublicURL (public_url) is how clients reach the gateway: scheme and
-	// host. It is the issuer and must never change while clients are
-	// registered. https, unless the host is loopback.
+	// PublicURL is where clients and browsers reach the gateway, canonical:
+	// lower-case, no default port, no trailing slash. It is the issuer and
+	// the audience of every token, and the redirect URI registered at
+	// Microsoft is PublicURL + "/callback". Required, except that a gateway
+	// which only this machine can reach is http://localhost:<port of Listen>.
 	PublicURL string
-	// Listen (listen) is the address to serve on; 127.0.0.1:8788.
+	// Listen is the address and port to accept connections on. Default
+	// 127.0.0.1:8788. Any other than loopback needs TLS or TrustedProxies.
 	Listen string
-	// TLS (tls.certificate_file, tls.key_file): both or none. Without it a
-	// proxy must do TLS, and TrustedProxies must name it.
+	// TLS is how the gateway ends TLS itself. Default: it does not.
 	TLS TLS
-	// TrustedProxies (trusted_proxies) are the networks of the proxies in
-	// front; their X-Forwarded-For is believed.
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	// Default none. They must be the proxies that end TLS for PublicURL.
 	TrustedProxies []netip.Prefix
-	// StateDir (state_dir) holds the database.
+	// StateDir is the folder of the database, gateway.db. Required.
 	StateDir string
-	// KeyFile (key_file) is the key ring; keys.json in StateDir.
-	KeyFile   string
+	// KeyFile is the key ring that "keys init" wrote. Default
+	// StateDir/keys.json. Without it no client_id can be read any more.
+	KeyFile string
+	// Microsoft is the application that people sign in to.
 	Microsoft Microsoft
-	Tokens    Tokens
-	HTTP      HTTP
-	// Access (access) are the rules. None: nobody may call anything.
+	// Tokens are the lifetimes of what the gateway issues.
+	Tokens Tokens
+	// HTTP bounds requests.
+	HTTP HTTP
+	// Access are the rules of who may call which tool. Default none, and then
+	// nobody may call anything.
 	Access []Rule
-	Log    Log
-
-	// InsecureDevelopment permits an http authority on loopback. Only the
-	// development stack sets it, in code; no file or variable can.
+	// Log is how the gateway logs, to standard error.
+	Log Log
+	// InsecureDevelopment lets Microsoft.AuthorityHost be plain http on
+	// loopback, for the simulated sign-in. Only code can set it (Source).
 	InsecureDevelopment bool
+
+	// origins tells for each key where its value came from.
+	origins map[string]string
 }
 
-// TLS are the certificate files, in PEM.
-type TLS struct{ CertificateFile, KeyFile string }
+// TLS names a certificate and its key: both or none.
+type TLS struct {
+	// CertificateFile is PEM: the certificate, then its intermediates.
+	CertificateFile string
+	// KeyFile is the certificate's private key in PEM.
+	KeyFile string
+}
 
-// Microsoft is the application in Entra ID.
+// Microsoft is an application registered in Microsoft Entra ID.
 type Microsoft struct {
-	// ClientID (microsoft.client_id, MICROSOFT_CLIENT_ID) is a GUID.
+	// ClientID is the application (client) id, a lower-case GUID. Required.
 	ClientID string
-	// ClientSecret (microsoft.client_secret_file, MICROSOFT_CLIENT_SECRET).
+	// ClientSecret is the value of a client secret of that application, never
+	// the secret's id. Required; it comes from a file or the environment.
 	ClientSecret secret.Value
-	// TenantID (microsoft.tenant_id, MICROSOFT_TENANT_ID) is a GUID or a
-	// domain.
+	// TenantID is the directory: a lower-case GUID or a domain. Required.
 	TenantID string
-	// AuthorityHost (microsoft.authority_host, MICROSOFT_AUTHORITY_HOST) is
-	// https://login.microsoftonline.com; national clouds have others.
+	// AuthorityHost is the origin of the cloud's sign-in service. Default
+	// https://login.microsoftonline.com; national clouds have their own.
 	AuthorityHost string
-	// Prompt (microsoft.prompt) is select_account.
+	// Prompt is what Microsoft is asked to show: "select_account" (default)
+	// or "login", which asks for the password each time.
 	Prompt string
 }
 
-// Tokens are the lifetimes.
+// Tokens are lifetimes.
 type Tokens struct {
-	// CodeLifetime (tokens.code_lifetime) is 60 s; at most 10 min (RFC 6749
-	// §4.1.2).
+	// CodeLifetime of an authorization code. Default 60 s.
 	CodeLifetime time.Duration
-	// AccessLifetime (tokens.access_lifetime) is 10 min; at most 1 h.
+	// AccessLifetime of an access token. Default 10 min.
 	AccessLifetime time.Duration
-	// RefreshIdle (tokens.refresh_idle) is how long an unused refresh token
-	// lives: 30 d.
+	// RefreshIdle is how long a refresh token works unused. Default 30 days.
 	RefreshIdle time.Duration
-	// RefreshAbsolute (tokens.refresh_absolute) bounds a grant: 90 d.
+	// RefreshAbsolute is how long refreshing works in all. Default 90 days.
 	RefreshAbsolute time.Duration
-	// RefreshGrace (tokens.refresh_grace) is how long after the first use of
-	// a new refresh token its predecessor repeats its answer: 60 s.
-	RefreshGrace time.Duration
-	// GrantLifetime (tokens.grant_lifetime) is after how long people sign in
-	// again: 24 h. It is how long somebody who left keeps access.
+	// GrantLifetime is after how long a person must sign in again. No
+	// Microsoft token is kept, so it is also how long somebody who left the
+	// company can still call tools. Default 24 h.
 	GrantLifetime time.Duration
+	// RefreshGrace is how long a used refresh token still gets its successor
+	// after the successor was used first. Default 60 s; with 0 a reply that
+	// gets lost then ends the grant.
+	RefreshGrace time.Duration
 }
 
-// HTTP are the limits of the server.
+// HTTP bounds requests.
 type HTTP struct {
-	// MaxBodyBytes (http.max_body_bytes) of a message to /mcp: 4 MiB.
+	// MaxBodyBytes of a request to /mcp. Default 4 MiB.
 	MaxBodyBytes int64
-	// CallTimeout (http.call_timeout) is 60 s.
+	// CallTimeout ends a tool call. Default 60 s.
 	CallTimeout time.Duration
-	// MaxConcurrentCalls (http.max_concurrent_calls) of one person: 64.
+	// MaxConcurrentCalls of one person. Default 64.
 	MaxConcurrentCalls int
-	// AllowedHosts and AllowedOrigins (http.allowed_hosts,
-	// http.allowed_origins) are allowed at /mcp besides the gateway's own and
-	// loopback.
-	AllowedHosts   []string
-	AllowedOrigins []string
-	// Register, Authorize and Token (http.rates.*) bound requests per remote
-	// address.
+	// Register, Authorize and Token limit requests per address. An office
+	// behind one address shares them. Defaults 30, 120 and 600 a minute.
 	Register, Authorize, Token Rate
+	// AllowedHosts are Host headers accepted besides PublicURL's and
+	// loopback: host or host:port, lower-case. Default none.
+	AllowedHosts []string
+	// AllowedOrigins are origins of web pages that may call /mcp, besides
+	// PublicURL's and loopback. Default none.
+	AllowedOrigins []string
 }
 
-// Rate is how many requests an address may make.
+// Rate is a token bucket.
 type Rate struct {
-	// PerMinute in the long run and Burst at once.
+	// PerMinute is how many requests a minute are let through in the long run.
 	PerMinute float64
-	Burst     int
+	// Burst is how many at once.
+	Burst int
 }
 
-// Rule lets subjects call tools.
+// Rule lets the people it names call the tools it names.
 type Rule struct {
-	// Name (name) is shown in decisions.
+	// Name stands in the audit trail; it is unique.
 	Name string
-	// Users are object ids, or tenant/object; Groups object ids; Roles the
-	// values of app roles; Tenants tenant ids, or * for everybody who can sign
-	// in. One that matches is enough.
-	Users, Groups, Roles, Tenants []string
-	// Tools are names in which * stands for anything.
+	// Users are object ids, lower-case, alone or as "tenant/object".
+	Users []string
+	// Groups are object ids of groups, lower-case.
+	Groups []string
+	// Roles are values of app roles of the application.
+	Roles []string
+	// Tenants are directories, lower-case GUIDs: everybody of that tenant;
+	// "*" is everybody who can sign in.
+	Tenants []string
+	// Tools are tool names in which * stands for any run of characters.
 	Tools []string
 }
 
-// Log is what is logged, and how.
+// Log is how the gateway logs.
 type Log struct {
-	// Level (log.level): debug, info, warn, error. info.
-	Level string
-	// Format (log.format): text or json. text.
+	// Level is the least level logged. Default info.
+	Level slog.Level
+	// Format is "text" (default) or "json".
 	Format string
 }
 
-func defaults() *Config {
-	return &Config{
-		Listen:    "127.0.0.1:8788",
-		Microsoft: Microsoft{AuthorityHost: "https://login.microsoftonline.com", Prompt: "select_account"},
-		Tokens: Tokens{
-			CodeLifetime: time.Minute, AccessLifetime: 10 * time.Minute, RefreshIdle: 30 * 24 * time.Hour,
-			RefreshAbsolute: 90 * 24 * time.Hour, RefreshGrace: time.Minute, GrantLifetime: 24 * time.Hour,
-		},
-		HTTP: HTTP{
-			MaxBodyBytes: 4 << 20, CallTimeout: time.Minute, MaxConcurrentCalls: 64,
-			Register: Rate{PerMinute: 20, Burst: 20}, Authorize: Rate{PerMinute: 60, Burst: 60}, Token: Rate{PerMinute: 120, Burst: 120},
-		},
-		Log: Log{Level: "info", Format: "text"},
-	}
-}
+// unsurprisingGrant is the longest grant lifetime that needs no warning.
+const unsurprisingGrant = 24 * time.Hour
 
-// Source is where a configuration comes from.
-type Source struct {
-	// File names the file in messages; Data is its content. No data: only
-	// the environment and defaults.
-	File string
-	Data []byte
-	// Env looks up an environment variable.
-	Env func(name string) (string, bool)
-	// ReadFile reads a secret's file.
-	ReadFile func(name string) ([]byte, error)
-	// InsecureDevelopment is for the development stack; see Config.
-	InsecureDevelopment bool
+// Warnings are what is allowed and likely not meant.
+func (c *Config) Warnings() []string {
+	var warnings []string
+	if len(c.Access) == 0 {
+		warnings = append(warnings, "access has no rule: people can sign in and nobody can call a tool")
+	}
+	if c.Tokens.GrantLifetime > unsurprisingGrant {
+		warnings = append(warnings, "tokens.grant_lifetime is "+formatDuration(c.Tokens.GrantLifetime)+
+			": somebody who leaves the company keeps access for that long")
+	}
+	return warnings
 }
-
-// Problem is one mistake.
-type Problem struct {
-	// Where is file:line or the name of a variable.
-	Where string
-	// What is wrong, and the remedy.
-	What   string
-	Remedy string
-}
-
-// Error implements error.
-func (p Problem) Error() string {
-	s := p.Where + ": " + p.What
-	if p.Remedy != "" {
-		s += "; " + p.Remedy
-	}
-	return s
-}
-
-// Load reads a configuration. The error joins every Problem.
-func Load(src Source) (*Config, error) {
-	l := &loader{src: src, cfg: defaults(), at: map[string]string{}}
-	l.cfg.InsecureDevelopment = src.InsecureDevelopment
-	l.file()
-	l.environment()
-	l.check()
-	if len(l.problems) > 0 {
-		return nil, errors.Join(l.problems...)
-	}
-	return l.cfg, nil
-}
-
-// loader gathers a configuration and its problems.
-type loader struct {
-	src      Source
-	cfg      *Config
-	problems []error
-	// at says where a key was set: file:line, a variable, or nothing for a
-	// default.
-	at map[string]string
-}
-
-// problem notes a mistake at a key.
-func (l *loader) problem(key, what, remedy string) {
-	where, ok := l.at[key]
-	if !ok {
-		if where = l.src.File; where == "" {
-			where = "configuration"
-		}
-	}
-	if key != "" {
-		what = key + " " + what
-	}
-	l.problems = append(l.problems, Problem{Where: where, What: what, Remedy: remedy})
-}
-
-// environment reads the variables. A *_FILE twin names a file that holds the
-// value; it is to be preferred for the secret.
-func (l *loader) environment() {
-	secretText := ""
-	for _, v := range []struct {
-		name, key string
-		dst       *string
-	}{
-		{"MICROSOFT_CLIENT_ID", "microsoft.client_id", &l.cfg.Microsoft.ClientID},
-		{"MICROSOFT_CLIENT_SECRET", "microsoft.client_secret", &secretText},
-		{"MICROSOFT_TENANT_ID", "microsoft.tenant_id", &l.cfg.Microsoft.TenantID},
-		{"MICROSOFT_AUTHORITY_HOST", "microsoft.authority_host", &l.cfg.Microsoft.AuthorityHost},
-	} {
-		l.variable(v.name, v.key, v.dst)
-	}
-	if secretText != "" {
-		l.cfg.Microsoft.ClientSecret = secret.New(secretText)
-	}
-}
-
-func (l *loader) variable(name, key string, dst *string) {
-	value, set := l.src.Env(name)
-	path, setFile := l.src.Env(name + "_FILE")
-	if !set && !setFile {
-		return
-	}
-	where := "environment " + name
-	switch {
-	case set && setFile:
-		l.problems = append(l.problems, Problem{where, "is set, and so is " + name + "_FILE", "unset one of them"})
-		return
-	case l.at[key] != "":
-		l.problems = append(l.problems, Problem{where, "is set, and so is " + key + " at " + l.at[key], "remove one of them"})
-		return
-	case setFile:
-		where += "_FILE"
-		data, err := l.src.ReadFile(path)
-		if err != nil {
-			l.problems = append(l.problems, Problem{where, "names a file that cannot be read: " + err.Error(), ""})
-			return
-		}
-		value = strings.TrimSpace(string(data))
-	}
-	l.at[key] = where
-	if value == "" {
-		l.problems = append(l.problems, Problem{where, "is empty", "give it a value or unset it"})
-		return
-	}
-	*dst = value
-}
-
-// keyFile is the default place of the key ring.
-func (c *Config) keyFile() string { return filepath.Join(c.StateDir, "keys.json") }

@@ -1,277 +1,385 @@
 package config_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/netip"
 	"os"
-	"reflect"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"mcp-gateway/gateway/internal/config"
+	"mcp-gateway/shared/secret"
 )
 
-const minimal = `public_url: https://MCP.example.com/
-trusted_proxies: [10.1.2.3/8]
-state_dir: /var/lib/mcp
-microsoft: {client_id: 11111111-2222-3333-4444-55555555555A, tenant_id: Example.COM, client_secret_file: secret}
-`
+const (
+	clientID = "11111111-2222-3333-4444-555555555555"
+	tenantID = "99999999-8888-7777-6666-555555555555"
+	someID   = "aaaaaaaa-0000-4000-8000-000000000001"
+	// canary stands for the client secret; no output may hold it.
+	canary = "canary~8Q~secret"
+)
 
-// load reads a configuration with variables and files of the test's own.
-func load(data string, env, files map[string]string) (*config.Config, error) {
-	return config.Load(config.Source{
-		File: "gw.yaml", Data: []byte(data),
-		Env: func(k string) (string, bool) { v, ok := env[k]; return v, ok },
-		ReadFile: func(name string) ([]byte, error) {
-			if v, ok := files[name]; ok {
-				return []byte(v), nil
-			}
-			return nil, fmt.Errorf("open %s: %w", name, os.ErrNotExist)
-		},
-	})
+// microsoft is an environment with all that has no default.
+func microsoft() map[string]string {
+	return map[string]string{
+		"MICROSOFT_CLIENT_ID":     clientID,
+		"MICROSOFT_CLIENT_SECRET": canary,
+		"MICROSOFT_TENANT_ID":     tenantID,
+	}
 }
 
-var secretFile = map[string]string{"secret": "hunter2-canary\n"}
+func lookup(env map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := env[name]
+		return v, ok
+	}
+}
 
-func TestDefaultsAndCanonicalForms(t *testing.T) {
+// load reads a file whose first line is a good state_dir, so that the lines
+// given begin with line 2.
+func load(lines string, env map[string]string) (*config.Config, error) {
+	return config.Load(config.Source{File: "gateway.yaml", Data: []byte("state_dir: /state\n" + lines), Env: lookup(env)})
+}
+
+func mustLoad(t *testing.T, lines string, env map[string]string) *config.Config {
+	t.Helper()
+	c, err := load(lines, env)
+	if err != nil {
+		t.Fatalf("it was refused:\n%v", err)
+	}
+	return c
+}
+
+// same compares configurations, secrets included, without their origins.
+var same = cmp.Options{
+	cmpopts.IgnoreUnexported(config.Config{}),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b secret.Value) bool { return a.Reveal() == b.Reveal() }),
+}
+
+// problems returns the problems of an error, each as its first line, and
+// checks that each has a remedy.
+func problems(t *testing.T, err error) []string {
+	t.Helper()
+	all, ok := errors.AsType[config.Problems](err)
+	if !ok {
+		t.Fatalf("got %T (%v), want config.Problems", err, err)
+	}
+	var lines []string
+	for _, p := range all {
+		line, remedy, _ := strings.Cut(p.String(), "\n")
+		if strings.TrimSpace(remedy) == "" {
+			t.Errorf("no remedy: %s", line)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func TestDefaults(t *testing.T) {
 	t.Parallel()
-	cfg, err := load(minimal, nil, secretFile)
+	got := mustLoad(t, "", microsoft())
+	want := &config.Config{
+		PublicURL: "http://localhost:8788",
+		Listen:    "127.0.0.1:8788",
+		StateDir:  filepath.FromSlash("/state"),
+		KeyFile:   filepath.FromSlash("/state/keys.json"),
+		Microsoft: config.Microsoft{
+			ClientID: clientID, ClientSecret: secret.New(canary), TenantID: tenantID,
+			AuthorityHost: "https://login.microsoftonline.com", Prompt: "select_account",
+		},
+		Tokens: config.Tokens{
+			CodeLifetime: time.Minute, AccessLifetime: 10 * time.Minute, RefreshIdle: 30 * 24 * time.Hour,
+			RefreshAbsolute: 90 * 24 * time.Hour, GrantLifetime: 24 * time.Hour, RefreshGrace: time.Minute,
+		},
+		HTTP: config.HTTP{
+			MaxBodyBytes: 4 << 20, CallTimeout: time.Minute, MaxConcurrentCalls: 64,
+			Register:  config.Rate{PerMinute: 30, Burst: 30},
+			Authorize: config.Rate{PerMinute: 120, Burst: 60},
+			Token:     config.Rate{PerMinute: 600, Burst: 300},
+		},
+		Log: config.Log{Level: slog.LevelInfo, Format: "text"},
+	}
+	if diff := cmp.Diff(want, got, same); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+}
+
+// installed replaces the folder of the examples by one that has the files.
+func installed(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "client-secret"), []byte(canary+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(text, "/etc/mcp-gateway", filepath.ToSlash(dir))
+}
+
+func TestTheExampleIsRightAndComplete(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../config.example.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.PublicURL != "https://mcp.example.com" || cfg.Listen != "127.0.0.1:8788" || cfg.KeyFile != "/var/lib/mcp/keys.json" ||
-		cfg.Microsoft.ClientID != "11111111-2222-3333-4444-55555555555a" || cfg.Microsoft.TenantID != "example.com" ||
-		cfg.Microsoft.AuthorityHost != "https://login.microsoftonline.com" || cfg.TrustedProxies[0].String() != "10.0.0.0/8" ||
-		cfg.Tokens.AccessLifetime != 10*time.Minute || cfg.Tokens.GrantLifetime != 24*time.Hour || cfg.Microsoft.ClientSecret.IsZero() {
-		t.Errorf("cfg = %+v", cfg)
+	c, err := config.Load(config.Source{File: "config.example.yaml", Data: []byte(installed(t, string(data)))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := c.Warnings(); len(w) > 0 {
+		t.Errorf("it has warnings: %q", w)
+	}
+	if c.Microsoft.ClientSecret.Reveal() != canary {
+		t.Error("the secret was not read from its file")
+	}
+	// It says what the defaults are, and the defaults are what it says.
+	defaults := mustLoad(t, "", microsoft())
+	if diff := cmp.Diff(defaults.Tokens, c.Tokens); diff != "" {
+		t.Errorf("tokens (-default +example):\n%s", diff)
+	}
+	if diff := cmp.Diff(defaults.HTTP, c.HTTP, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("http (-default +example):\n%s", diff)
+	}
+	if diff := cmp.Diff(defaults.Log, c.Log); diff != "" {
+		t.Errorf("log (-default +example):\n%s", diff)
+	}
+	// Every key that check-config shows is explained in it.
+	shown, err := c.Redacted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(shown) {
+		if key, _, ok := strings.Cut(strings.TrimLeft(line, " -"), ":"); ok && !strings.Contains(string(data), key+":") && key != "client_secret" {
+			t.Errorf("the example does not have %s", key)
+		}
 	}
 }
 
-// TestEveryMistakeIsReportedAtOnce: one file with one of each, each with its
-// line and what to do.
+func TestTheReadmeConfigurationIsRight(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(data), "```yaml\n")
+	text, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("README.md has no configuration")
+	}
+	c, err := config.Load(config.Source{File: "README.md", Data: []byte(installed(t, text))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := c.Warnings(); len(w) > 0 {
+		t.Errorf("it has warnings: %q", w)
+	}
+}
+
+// One file with a mistake of every kind: all are reported at once, in the
+// order of their lines.
 func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	const bad = `public_url: http://mcp.example.com/path
-public_url: twice
-listen: 0.0.0.0
-tls: {certificate_file: x}
-trusted_proxies: [10.0.0.1, anywhere]
-stat_dir: /x
-microsoft:
-  client_id: me
-  client_secret: s3cr3t-canary
-  tenant_id: common
-  authority_host: http://login.example
-  prompt: always
-tokens:
-  code_lifetime: 1h
-  access_lifetime: soon
-http:
-  max_body_bytes: many
-  max_concurrent_calls: 0
-  allowed_hosts: ["*.example.com"]
-  allowed_origins: [https://a.example/path]
-  rates: {token: {per_minute: 0}}
-access:
-  - {tools: ["math add"], groups: [Engineering]}
-  - {name: nobody, tools: []}
-log: {level: loud}
-extra: {a: [1, 2}
-`
-	data := strings.TrimSuffix(bad, "extra: {a: [1, 2}\n")
-	_, err := load(data, nil, nil)
-	if err == nil {
-		t.Fatal("it was accepted")
+	data, err := os.ReadFile("testdata/mistakes.yaml")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, want := range []string{
-		`gw.yaml:1: public_url must be scheme and host only; remove path`,
-		`gw.yaml:2: public_url stands twice, first in line 1`,
-		`gw.yaml:3: listen is "0.0.0.0"; write host:port`,
-		`gw.yaml:4: tls needs both`,
-		`gw.yaml:5: trusted_proxies has "10.0.0.1", which is not a network`,
-		`gw.yaml:5: trusted_proxies has "anywhere"`,
-		`gw.yaml:6: there is no setting stat_dir; did you mean state_dir?`,
-		`gw.yaml: state_dir is missing; name a folder`,
-		`gw.yaml:8: microsoft.client_id is "me", which is not a GUID`,
-		`gw.yaml:9: microsoft.client_secret must not stand in this file; write the secret into a file of its own`,
-		`gw.yaml:10: microsoft.tenant_id is "common", which lets in people of any organization and is not supported; name your own tenant`,
-		`gw.yaml:11: microsoft.authority_host is "http://login.example"; write https://`,
-		`gw.yaml:12: microsoft.prompt is "always"; use one of select_account`,
-		`gw.yaml:14: tokens.code_lifetime is 1h0m0s; it must be from 10s to 10m0s`,
-		`gw.yaml:15: tokens.access_lifetime is "soon", which is not a duration`,
-		`gw.yaml:17: http.max_body_bytes is "many", which is not a whole number`,
-		`gw.yaml:18: http.max_concurrent_calls is 0; it must be from 1`,
-		`gw.yaml:19: http.allowed_hosts has "*.example.com"`,
-		`gw.yaml:20: http.allowed_origins has "https://a.example/path"`,
-		`gw.yaml:21: http.rates.token must allow at least one request`,
-		`gw.yaml:23: access[0] has no name`,
-		`gw.yaml:23: access[0] has "Engineering" in groups, which is not an object id`,
-		`gw.yaml:23: access[0] has the tool "math add"`,
-		`gw.yaml:24: access[1] names nobody`,
-		`gw.yaml:24: access[1] names no tools`,
-		`gw.yaml:25: log.level is "loud"; use one of debug, info, warn, error`,
-	} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not say %q", want)
-		}
+	want, err := os.ReadFile("testdata/mistakes.txt")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if strings.Contains(err.Error(), "canary") {
-		t.Error("the error shows the secret")
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if t.Failed() {
-		t.Logf("it says:\n%v", err)
-	}
-	if _, err := load(bad, nil, nil); err == nil || !strings.Contains(err.Error(), "gw.yaml: is not YAML") {
-		t.Errorf("broken YAML: %v", err)
-	}
-	if _, err := load(minimal+"---\npublic_url: x\n", nil, secretFile); err == nil || !strings.Contains(err.Error(), "more than one document") {
-		t.Errorf("two documents: %v", err)
-	}
-	if _, err := load("- a\n", nil, nil); err == nil || !strings.Contains(err.Error(), "must be a mapping") {
-		t.Errorf("a list: %v", err)
-	}
-}
-
-func TestWhereTLSIsDone(t *testing.T) {
-	t.Parallel()
-	const microsoft = "state_dir: /s\nmicrosoft: {client_id: 11111111-2222-3333-4444-555555555555, tenant_id: example.com, client_secret_file: secret}\n"
-	for _, tt := range []struct{ name, data, says string }{
-		{"https by itself", "public_url: https://a.example\nlisten: 0.0.0.0:443\ntls: {certificate_file: c, key_file: k}\n", ""},
-		{"https by a proxy", "public_url: https://a.example\nlisten: 0.0.0.0:8080\ntrusted_proxies: [10.0.0.0/8]\n", ""},
-		{"http on loopback", "public_url: http://localhost:8788\n", ""},
-		{"http on [::1]", "public_url: http://[::1]:8788\nlisten: '[::1]:8788'\n", ""},
-		{"https without TLS anywhere", "public_url: https://a.example\n", "nothing here does TLS"},
-		{"http beyond loopback", "public_url: http://a.example\n", "must be https"},
-		{"http under a name like localhost", "public_url: http://localhost.evil.example\n", "must be https"},
-		{"http with certificates", "public_url: http://localhost\ntls: {certificate_file: c, key_file: k}\n", "make it https"},
-		{"all addresses without TLS", "public_url: http://localhost:8788\nlisten: :8788\n", "reachable from other machines"},
-		{"no public_url", "listen: 127.0.0.1:1\n", "public_url is missing"},
-		{"a user in the URL", "public_url: https://u@a.example\ntrusted_proxies: [10.0.0.0/8]\n", "scheme and host only"},
-		{"another scheme", "public_url: ftp://a.example\n", "not an http or https URL"},
-	} {
-		_, err := load(tt.data+microsoft, nil, secretFile)
-		if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
-			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
-		}
+	_, err = config.Load(config.Source{File: "mistakes.yaml", Data: data, Env: lookup(map[string]string{
+		"MICROSOFT_AUTHORITY_HOST":     "https://login.microsoftonline.us",
+		"MICROSOFT_CLIENT_SECRET_FILE": empty,
+	})})
+	problems(t, err)
+	if diff := cmp.Diff(string(want), err.Error()+"\n"); diff != "" {
+		t.Errorf("mistakes (-want +got):\n%s", diff)
 	}
 }
 
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
-	const place = "public_url: http://localhost:8788\nstate_dir: /s\n"
-	good := map[string]string{"MICROSOFT_CLIENT_ID": "11111111-2222-3333-4444-555555555555", "MICROSOFT_TENANT_ID": "example.com", "MICROSOFT_CLIENT_SECRET_FILE": "secret"}
-	cfg, err := load(place, good, secretFile)
-	if err != nil || cfg.Microsoft.ClientSecret.IsZero() {
-		t.Fatalf("%+v, %v", cfg, err)
-	}
-	with := func(k, v string) map[string]string {
-		m := map[string]string{k: v}
-		for name, value := range good {
-			if _, set := m[name]; !set {
-				m[name] = value
-			}
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		return m
+		return path
 	}
-	for _, tt := range []struct {
+	_, err := os.ReadFile(filepath.Join(dir, "absent"))
+	absent, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	type row struct {
 		name string
-		data string
-		env  map[string]string
-		says string
-	}{
-		{"both twins", place, with("MICROSOFT_CLIENT_SECRET", "x"), "environment MICROSOFT_CLIENT_SECRET: is set, and so is MICROSOFT_CLIENT_SECRET_FILE"},
-		{"file and environment", place + "microsoft: {tenant_id: other.example}\n", good, "environment MICROSOFT_TENANT_ID: is set, and so is microsoft.tenant_id at gw.yaml:3"},
-		{"a secret in both", place + "microsoft: {client_secret_file: secret}\n", good, "so is microsoft.client_secret at gw.yaml:3"},
-		{"a file that is not there", place, with("MICROSOFT_CLIENT_SECRET_FILE", "nowhere"), "MICROSOFT_CLIENT_SECRET_FILE: names a file that cannot be read"},
-		{"an empty variable", place, with("MICROSOFT_TENANT_ID", ""), "environment MICROSOFT_TENANT_ID: is empty"},
-		{"a wrong variable", place, with("MICROSOFT_CLIENT_ID", "me"), `environment MICROSOFT_CLIENT_ID: microsoft.client_id is "me"`},
-		{"nothing", place, nil, "microsoft.client_secret is missing; write it into a file"},
-		{"an http authority, even on loopback", place, with("MICROSOFT_AUTHORITY_HOST", "http://localhost:1"), "environment MICROSOFT_AUTHORITY_HOST"},
+		file string
+		set  map[string]string
+		want string // the first problem; "" if it is accepted
+	}
+	for _, tt := range []row{
+		{name: "a file twin is read without the line break that editors add",
+			set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_SECRET_FILE": file("good", "\ufeff"+canary+"\r\n")}},
+		{name: "every variable has a file twin",
+			set: map[string]string{"MICROSOFT_TENANT_ID": "", "MICROSOFT_TENANT_ID_FILE": file("tenant", tenantID)}},
+		{name: "the file names the secret's file",
+			file: "microsoft: {client_secret_file: " + file("named", canary) + "}", set: map[string]string{"MICROSOFT_CLIENT_SECRET": ""}},
+		{name: "an empty variable counts as not set",
+			file: "microsoft: {tenant_id: " + tenantID + "}", set: map[string]string{"MICROSOFT_TENANT_ID": ""}},
+
+		{name: "nothing is given", set: map[string]string{"MICROSOFT_CLIENT_SECRET": ""},
+			want: "gateway.yaml: microsoft.client_secret: is missing"},
+		{name: "a variable and its twin",
+			set:  map[string]string{"MICROSOFT_CLIENT_SECRET_FILE": file("twin", canary)},
+			want: "environment: MICROSOFT_CLIENT_SECRET_FILE: the same setting is given twice: MICROSOFT_CLIENT_SECRET and MICROSOFT_CLIENT_SECRET_FILE"},
+		{name: "a variable and the file", file: "microsoft: {tenant_id: " + tenantID + "}",
+			want: "environment: MICROSOFT_TENANT_ID: the same setting is given twice: microsoft.tenant_id (gateway.yaml:2) and MICROSOFT_TENANT_ID"},
+		{name: "a secret in a variable and in a file that the file names", file: "microsoft: {client_secret_file: " + file("both", canary) + "}",
+			want: "environment: MICROSOFT_CLIENT_SECRET: the same setting is given twice: microsoft.client_secret_file (gateway.yaml:2) and MICROSOFT_CLIENT_SECRET"},
+		{name: "the twin's file is absent", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_SECRET_FILE": absent.Path},
+			want: "environment: MICROSOFT_CLIENT_SECRET_FILE: the file cannot be read: " + absent.Err.Error()},
+		{name: "the twin's file is empty", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_SECRET_FILE": file("empty", "\n")},
+			want: "environment: MICROSOFT_CLIENT_SECRET_FILE: the file is empty"},
+		{name: "the twin's file is UTF-16", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_SECRET_FILE": file("utf16", "\xff\xfec\x00")},
+			want: "environment: MICROSOFT_CLIENT_SECRET_FILE: the file is not a short text in UTF-8"},
+		{name: "the twin's file is far too long", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_SECRET_FILE": file("long", strings.Repeat("x", 65<<10))},
+			want: "environment: MICROSOFT_CLIENT_SECRET_FILE: the file is not a short text in UTF-8"},
+		{name: "the secret's file holds two lines", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_SECRET_FILE": file("two", canary+"\nx")},
+			want: "environment: MICROSOFT_CLIENT_SECRET_FILE: holds a line break or another control character"},
+		{name: "the secret's id", set: map[string]string{"MICROSOFT_CLIENT_SECRET": someID},
+			want: "environment: MICROSOFT_CLIENT_SECRET: is a GUID: that is the secret's id, not its value"},
+		{name: "a secret with a space", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "a b"},
+			want: "environment: MICROSOFT_CLIENT_SECRET: holds white space, which a client secret never does"},
+		{name: "an http authority", set: map[string]string{"MICROSOFT_AUTHORITY_HOST": "http://localhost:1"},
+			want: "environment: MICROSOFT_AUTHORITY_HOST: is http: the client secret and the sign-in would cross the network in the clear"},
 	} {
-		if _, err := load(tt.data, tt.env, secretFile); err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "canary") {
-			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
-		}
-	}
-}
-
-func TestPrintShowsEverythingButTheSecret(t *testing.T) {
-	t.Parallel()
-	example, err := os.ReadFile("../../config.example.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{"/etc/mcp-gateway/client-secret": "hunter2-canary"}
-	cfg, err := load(string(example), nil, files)
-	if err != nil {
-		t.Fatalf("the example has mistakes:\n%v", err)
-	}
-	var out bytes.Buffer
-	if err := cfg.Print(&out); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(out.String(), "canary") || !strings.Contains(out.String(), "[redacted]") {
-		t.Errorf("printed:\n%s", out.String())
-	}
-	// What is printed is a configuration again: the same one.
-	again := strings.Replace(out.String(), `client_secret: "[redacted]" # never printed`, "client_secret_file: /etc/mcp-gateway/client-secret", 1)
-	cfg2, err := load(again, nil, files)
-	if err != nil {
-		t.Fatalf("what was printed has mistakes:\n%v\n%s", err, again)
-	}
-	cfg.Microsoft.ClientSecret = cfg2.Microsoft.ClientSecret // equal secrets have distinct pointers
-	if fmt.Sprintf("%+v", cfg) != fmt.Sprintf("%+v", cfg2) {
-		t.Errorf("printed and read again:\n%+v\nwant\n%+v", cfg2, cfg)
-	}
-}
-
-func TestParseEnvFile(t *testing.T) {
-	t.Parallel()
-	got, err := config.ParseEnvFile(".env", []byte("# comment\n\nA=1\nexport B = two words # comment\nC=\"quoted # not a comment\" # one\nD='it''\nE=\r\nF=a#b\n"))
-	if err == nil {
-		t.Errorf("text after a quote was accepted: %v", got)
-	}
-	got, err = config.ParseEnvFile(".env", []byte("# comment\n\nA=1\nexport B = two words # comment\nC=\"quoted # not a comment\" # one\nD='$x'\nE=\r\nF=a#b"))
-	want := map[string]string{"A": "1", "B": "two words", "C": "quoted # not a comment", "D": "$x", "E": "", "F": "a#b"}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q, %v", got, err)
-	}
-	_, err = config.ParseEnvFile(".env", []byte("A=1\nnonsense\n1A=2\nA=2\nB=\"x\n"))
-	for _, says := range []string{".env:2: the line is not NAME=value", ".env:3: ", ".env:4: A stands twice", ".env:5: a quote does not end"} {
-		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("the error does not say %q: %v", says, err)
-		}
-	}
-}
-
-func FuzzParseEnvFile(f *testing.F) {
-	f.Add([]byte("A=1\nexport B='x' # y\n"))
-	f.Add([]byte("=\n\"\n'"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		values, err := config.ParseEnvFile("f", data)
-		if err != nil {
-			return
-		}
-		for k, v := range values {
-			if k == "" || strings.ContainsAny(k, " =#\n") || strings.Contains(v, "\n") {
-				t.Fatalf("%q = %q", k, v)
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := microsoft()
+			maps.Copy(env, tt.set)
+			c, err := load(tt.file, env)
+			if tt.want != "" {
+				if diff := cmp.Diff([]string{tt.want}, problems(t, err)); diff != "" {
+					t.Errorf("problems (-want +got):\n%s", diff)
+				}
+				return
 			}
-		}
-	})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Microsoft.ClientSecret.Reveal() + " " + c.Microsoft.TenantID; got != canary+" "+tenantID {
+				t.Errorf("got secret and tenant %q", got)
+			}
+		})
+	}
 }
 
-func FuzzLoad(f *testing.F) {
-	f.Add([]byte(minimal))
-	f.Add([]byte("access: [{name: a}, {}]\nhttp: {rates: {}}\n? [a]\n: b\n"))
-	f.Add([]byte("a: &x [*x]\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		cfg, err := load(string(data), nil, secretFile)
-		if (cfg == nil) == (err == nil) {
-			t.Fatalf("cfg %v, err %v", cfg, err)
+// A secret that was put in the wrong place must not be printed by the complaint
+// about it.
+func TestProblemsNeverHoldASecret(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"MICROSOFT_CLIENT_ID", "MICROSOFT_TENANT_ID", "MICROSOFT_AUTHORITY_HOST",
+		"MICROSOFT_CLIENT_ID_FILE", "MICROSOFT_CLIENT_SECRET_FILE", "MICROSOFT_TENANT_ID_FILE", "MICROSOFT_AUTHORITY_HOST_FILE",
+	} {
+		env := microsoft()
+		delete(env, strings.TrimSuffix(name, "_FILE"))
+		env[name] = canary
+		checkSilent(t, name, "", env)
+	}
+	for _, key := range []string{"client_id", "client_secret", "client_secret_file", "tenant_id", "authority_host", "clientsecret"} {
+		for _, form := range []string{"%s", "[%s]", "'%s", "*%s", "!%s", "{%s}", "%s: x", "|\n   %s"} {
+			text := fmt.Sprintf("microsoft:\n  %s: "+form+"\n", key, canary)
+			checkSilent(t, text, text, nil)
 		}
-		if p, ok := errors.AsType[config.Problem](err); ok && p.What == "" {
-			t.Fatalf("a problem without words: %+v", p)
-		}
-	})
+	}
+}
+
+func checkSilent(t *testing.T, name, lines string, env map[string]string) {
+	t.Helper()
+	_, err := load(lines, env)
+	if err == nil {
+		t.Errorf("%s: it was accepted", name)
+	} else if strings.Contains(err.Error(), canary) {
+		t.Errorf("%s: the secret is in the problem:\n%v", name, err)
+	}
+}
+
+func TestTheDevelopmentStackAloneMayUseHTTP(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, lines, want string
+	}{
+		{name: "a simulated sign-in on loopback", lines: "microsoft: {authority_host: 'http://127.0.0.1:9'}"},
+		{name: "another host", lines: "microsoft: {authority_host: 'http://192.0.2.1:9'}",
+			want: "gateway.yaml:2: microsoft.authority_host: is http: the client secret and the sign-in would cross the network in the clear"},
+		{name: "a gateway that others reach",
+			lines: "microsoft: {authority_host: 'http://127.0.0.1:9'}\nlisten: 0.0.0.0:8788\ntrusted_proxies: [10.0.0.0/8]\npublic_url: https://a.example",
+			want:  "gateway.yaml:3: listen: accepts connections from the network while the sign-in is simulated"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Load(config.Source{File: "gateway.yaml", Data: []byte("state_dir: /state\n" + tt.lines), Env: lookup(microsoft()), InsecureDevelopment: true})
+			if tt.want != "" {
+				if diff := cmp.Diff([]string{tt.want}, problems(t, err)); diff != "" {
+					t.Errorf("problems (-want +got):\n%s", diff)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.InsecureDevelopment || c.Microsoft.AuthorityHost != "http://127.0.0.1:9" {
+				t.Errorf("got %v, %s", c.InsecureDevelopment, c.Microsoft.AuthorityHost)
+			}
+		})
+	}
+}
+
+func TestRelativePathsStartFromTheFolderOfTheFile(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(config.Source{File: filepath.Join("conf", "gateway.yaml"), Data: []byte("state_dir: state\nkey_file: ../keys.json"), Env: lookup(microsoft())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.StateDir, filepath.Join("conf", "state"); got != want {
+		t.Errorf("state_dir: got %s, want %s", got, want)
+	}
+	if c.KeyFile != "keys.json" {
+		t.Errorf("key_file: got %s, want keys.json", c.KeyFile)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, lines string
+		want        []string
+	}{
+		{name: "nobody may call anything", lines: "access: []",
+			want: []string{"access has no rule: people can sign in and nobody can call a tool"}},
+		{name: "a grant of three days", lines: "access: [{name: a, roles: [R], tools: [x]}]\ntokens: {grant_lifetime: 72h}",
+			want: []string{"tokens.grant_lifetime is 72h: somebody who leaves the company keeps access for that long"}},
+		{name: "nothing to warn of", lines: "access: [{name: a, roles: [R], tools: [x]}]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tt.want, mustLoad(t, tt.lines, microsoft()).Warnings()); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

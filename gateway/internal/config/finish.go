@@ -1,0 +1,128 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+)
+
+// finish fills in the defaults that depend on other settings and checks what
+// no setting can be checked for alone. A check whose settings have a problem
+// already is left out.
+func (l *loader) finish() {
+	l.finishTLS()
+	l.finishPublicURL()
+	l.finishNetwork()
+	l.finishAuthority()
+	l.finishTokens()
+	if c := l.cfg; c.KeyFile == "" && c.StateDir != "" {
+		c.KeyFile = filepath.Join(c.StateDir, "keys.json")
+		c.origins["key_file"] = "default, in state_dir"
+	}
+}
+
+func (l *loader) good(keys ...string) bool {
+	for _, key := range keys {
+		if l.bad[key] {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *loader) finishTLS() {
+	if !l.good("tls.certificate_file", "tls.key_file") {
+		return
+	}
+	switch tls := l.cfg.TLS; {
+	case tls.CertificateFile == "" && tls.KeyFile != "":
+		l.blame("tls.key_file", "there is no tls.certificate_file for it", "give both, or none if a proxy ends TLS")
+	case tls.CertificateFile != "" && tls.KeyFile == "":
+		l.blame("tls.certificate_file", "there is no tls.key_file for it", "give both, or none if a proxy ends TLS")
+	}
+}
+
+// finishPublicURL knows the public URL of a gateway that only this machine can
+// reach. Any other must be told, since people sign in to it by that name.
+func (l *loader) finishPublicURL() {
+	c := l.cfg
+	if c.PublicURL != "" || !l.good("public_url", "listen", "tls.certificate_file", "tls.key_file", "trusted_proxies") {
+		return
+	}
+	_, port, _ := net.SplitHostPort(c.Listen)
+	if !loopbackListen(c.Listen) || port == "0" || c.TLS != (TLS{}) || len(c.TrustedProxies) > 0 {
+		l.blame("public_url", "is missing", "give the address at which clients reach the gateway, for example: public_url: https://mcp.example.com")
+		return
+	}
+	c.PublicURL = "http://localhost:" + port
+	c.origins["public_url"] = "default, since only this machine can connect"
+}
+
+// finishNetwork makes sure that no token crosses a network in the clear: TLS
+// ends here, or at a proxy that the configuration names.
+func (l *loader) finishNetwork() {
+	c := l.cfg
+	if !l.good("public_url", "listen", "tls.certificate_file", "tls.key_file", "trusted_proxies") {
+		return
+	}
+	secured, hasTLS := len(c.TrustedProxies) > 0, c.TLS != (TLS{})
+	switch {
+	case hasTLS && strings.HasPrefix(c.PublicURL, "http:"):
+		l.blame("public_url", "is http, and tls says that the gateway serves https", "write https, or remove the tls section")
+	case hasTLS || secured:
+	case strings.HasPrefix(c.PublicURL, "https:"):
+		l.blame("public_url", "is https, and nothing ends TLS", "give tls.certificate_file and tls.key_file, or list in trusted_proxies the proxy that ends TLS")
+	case !loopbackListen(c.Listen):
+		l.blame("listen", "accepts connections from the network without TLS", "give tls, or list the proxy that ends TLS in trusted_proxies, or listen on 127.0.0.1")
+	}
+}
+
+// finishAuthority keeps sign-ins off plain http. The simulated sign-in of the
+// development stack is the exception: it lets anybody be anybody, so then the
+// gateway too is for this machine alone (DESIGN D17).
+func (l *loader) finishAuthority() {
+	c := l.cfg
+	if !l.good("microsoft.authority_host") || !strings.HasPrefix(c.Microsoft.AuthorityHost, "http:") {
+		return
+	}
+	v := value{file: l.src.File, line: l.lines["microsoft.authority_host"], key: "microsoft.authority_host"}
+	if v.line == 0 {
+		v.file, v.key = environment, "MICROSOFT_AUTHORITY_HOST"
+	}
+	switch {
+	case !c.InsecureDevelopment || !loopbackURL(c.Microsoft.AuthorityHost):
+		l.report(v, "is http: the client secret and the sign-in would cross the network in the clear", "use https")
+	case l.good("listen") && !loopbackListen(c.Listen):
+		l.blame("listen", "accepts connections from the network while the sign-in is simulated", "listen on 127.0.0.1")
+	}
+}
+
+func (l *loader) finishTokens() {
+	t := l.cfg.Tokens
+	if l.good("tokens.refresh_idle", "tokens.refresh_absolute") && t.RefreshIdle > t.RefreshAbsolute {
+		l.blameLonger("tokens.refresh_idle", "tokens.refresh_absolute")
+	}
+	if l.good("tokens.access_lifetime", "tokens.grant_lifetime") && t.AccessLifetime > t.GrantLifetime {
+		l.blameLonger("tokens.access_lifetime", "tokens.grant_lifetime")
+	}
+}
+
+// blameLonger reports a part that outlives its whole, at the one of the two
+// that the file holds.
+func (l *loader) blameLonger(part, whole string) {
+	if l.lines[part] == 0 {
+		l.blame(whole, "is shorter than "+part+", which ends with it", "raise it, or lower "+part)
+		return
+	}
+	l.blame(part, "is longer than "+whole+", which ends it", "lower it, or raise "+whole)
+}
+
+// loopbackListen tells whether only this machine can connect.
+func loopbackListen(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if addr, e := netip.ParseAddr(host); e == nil {
+		host = addr.WithZone("").String()
+	}
+	return err == nil && loopbackHost(host)
+}

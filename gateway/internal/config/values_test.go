@@ -1,0 +1,228 @@
+package config_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mcp-gateway/gateway/internal/config"
+)
+
+func TestRefusedValues(t *testing.T) {
+	t.Parallel()
+	const proxies = "trusted_proxies: [10.0.0.0/8]\n"
+	for _, tt := range []struct{ name, lines, want string }{
+		// public_url
+		{"no scheme", "public_url: mcp.example.com", "public_url: does not start with https://"},
+		{"another scheme", "public_url: ftp://mcp.example.com", "public_url: does not start with https://"},
+		{"a host and port that look like a scheme", "public_url: localhost:8788", "public_url: does not start with https://"},
+		{"a space", "public_url: https://mcp example.com", "public_url: is not a URL"},
+		{"plain http to another host", "public_url: http://mcp.example.com", "public_url: is http, and only a loopback host may be: tokens would cross the network in the clear"},
+		{"plain http to a name that begins like loopback", "public_url: http://localhost.example.com", "public_url: is http, and only a loopback host may be: tokens would cross the network in the clear"},
+		{"a path", "public_url: https://mcp.example.com/mcp", "public_url: has a path"},
+		{"a query", "public_url: https://mcp.example.com?x=1", "public_url: has a query or a fragment"},
+		{"an empty query", "public_url: https://mcp.example.com?", "public_url: has a query or a fragment"},
+		{"an empty fragment", "public_url: https://mcp.example.com/#", "public_url: has a query or a fragment"},
+		{"a user name", "public_url: https://a@mcp.example.com", "public_url: holds a user name"},
+		{"no host", "public_url: https://", "public_url: is not a host with an optional port"},
+		{"no host and a port", "public_url: https://:8443", "public_url: is not a host with an optional port"},
+		{"a port that is none", "public_url: https://mcp.example.com:0", "public_url: is not a host with an optional port"},
+		{"a port with a zero before it", "public_url: https://mcp.example.com:0443", "public_url: is not a host with an optional port"},
+		{"a name that ends with a dot", "public_url: https://mcp.example.com.", "public_url: is not a host with an optional port"},
+		{"a name in Unicode", "public_url: https://mcp.exämple.com", "public_url: is not a host with an optional port"},
+		{"an address that browsers spell otherwise", "public_url: https://127.1", "public_url: is not a host with an optional port"},
+		{"every address", "public_url: https://0.0.0.0", "public_url: is not a host with an optional port"},
+		{"a wildcard", "public_url: https://*.example.com", "public_url: has a wildcard, and only whole names are compared"},
+		{"IPv4 in IPv6 form", "public_url: 'https://[::ffff:1.2.3.4]'", "public_url: is not a host with an optional port"},
+		{"an empty text", "public_url: ''", "public_url: is empty"},
+
+		// listen, tls, trusted_proxies
+		{"a port alone", "listen: 8788", "listen: is not address:port"},
+		{"a name", "listen: mcp.example.com:8788", "listen: is not address:port"},
+		{"a port by name", "listen: 127.0.0.1:http", "listen: is not address:port"},
+		{"a port that is too large", "listen: 127.0.0.1:65536", "listen: is not address:port"},
+		{"https and nothing that ends TLS", "public_url: https://mcp.example.com", "public_url: is https, and nothing ends TLS"},
+		{"the network without TLS", "public_url: http://localhost:8788\nlisten: :8788", "@3 listen: accepts connections from the network without TLS"},
+		{"http and a certificate", "public_url: http://localhost:8788\ntls: {certificate_file: /c, key_file: /k}", "public_url: is http, and tls says that the gateway serves https"},
+		{"a certificate alone", "tls: {certificate_file: /c}", "tls.certificate_file: there is no tls.key_file for it"},
+		{"a key alone", "tls: {key_file: /k}", "tls.key_file: there is no tls.certificate_file for it"},
+		{"a proxy and no public_url", proxies, "@0 public_url: is missing"},
+		{"any port and no public_url", "listen: 127.0.0.1:0", "@0 public_url: is missing"},
+		{"the network and no public_url", "listen: 0.0.0.0:1\ntls: {certificate_file: /c, key_file: /k}", "@0 public_url: is missing"},
+		{"a proxy by name", "trusted_proxies: [proxy.example.com]", "trusted_proxies: is not a network"},
+		{"a network with a zone", "trusted_proxies: ['fe80::1%eth0/64']", "trusted_proxies: is not a network"},
+		{"one proxy, not a list", "trusted_proxies: 10.0.0.0/8", "trusted_proxies: is a list"},
+		{"everybody in IPv6", "trusted_proxies: ['::/0']", "trusted_proxies: trusts everybody: any client could then choose the address it is counted and logged under"},
+		{"an IPv4 network in IPv6 form", "trusted_proxies: ['::ffff:10.0.0.0/104']", "trusted_proxies: is an IPv4 address in IPv6 form"},
+		{"an IPv4 address in IPv6 form", "trusted_proxies: ['::ffff:10.0.0.1']", "trusted_proxies: is an IPv4 address in IPv6 form"},
+		{"a list in a list", "trusted_proxies: [[10.0.0.0/8]]", "trusted_proxies: is one value, not several"},
+		{"an entry without a value", "trusted_proxies: [~]", "trusted_proxies: has an entry without a value"},
+
+		// lifetimes and bounds
+		{"a number without a unit", "tokens: {code_lifetime: 60}", `tokens.code_lifetime: "60" is not a duration`},
+		{"a code that ends at once", "tokens: {code_lifetime: 9s}", "tokens.code_lifetime: 9s is less than 10s"},
+		{"a code that lives long", "tokens: {code_lifetime: 601s}", "tokens.code_lifetime: 601s is more than 10m: a client redeems its code at once (RFC 6749 §4.1.2: at most 10 minutes)"},
+		{"an access token that lives long", "tokens: {access_lifetime: 61m}", "tokens.access_lifetime: 61m is more than 1h: clients refresh by themselves, and a stolen token works until it ends (RFC 6750 §5.3: one hour or less)"},
+		{"a negative lifetime", "tokens: {refresh_grace: -1s}", "tokens.refresh_grace: -1s is less than 0s"},
+		{"an idle limit beyond the absolute one", "tokens: {refresh_idle: 48h, refresh_absolute: 24h}", "tokens.refresh_idle: is longer than tokens.refresh_absolute, which ends it"},
+		{"an absolute limit below the idle default", "tokens: {refresh_absolute: 24h}", "tokens.refresh_absolute: is shorter than tokens.refresh_idle, which ends with it"},
+		{"an access token beyond the grant", "tokens: {access_lifetime: 30m, grant_lifetime: 20m}", "tokens.access_lifetime: is longer than tokens.grant_lifetime, which ends it"},
+		{"a size with a unit", "http: {max_body_bytes: 4MiB}", `http.max_body_bytes: "4MiB" is not a whole number`},
+		{"a size in hexadecimal", "http: {max_body_bytes: 0x400000}", `http.max_body_bytes: "0x400000" is not a whole number`},
+		{"a size with underscores", "http: {max_body_bytes: 4_194_304}", `http.max_body_bytes: "4_194_304" is not a whole number`},
+		{"a body that fills the memory", "http: {max_body_bytes: 67108865}", "http.max_body_bytes: 67108865 is more than 67108864: a request is held in memory while it is checked"},
+		{"no calls", "http: {max_concurrent_calls: 0}", "http.max_concurrent_calls: 0 is less than 1"},
+		{"a rate of nothing", "http: {rates: {token: {per_minute: 0}}}", "http.rates.token.per_minute: 0 is less than 1"},
+		{"a rate that is a number", "http: {rates: {token: 5}}", "http.rates.token: is a section, not a value"},
+		{"a number beyond all numbers", "http: {rates: {token: {burst: 99999999999999999999}}}", `http.rates.token.burst: "99999999999999999999" is not a whole number`},
+
+		// hosts and origins
+		{"a host with a scheme", "http: {allowed_hosts: ['https://a.example']}", "http.allowed_hosts: is not a host with an optional port"},
+		{"any host", "http: {allowed_hosts: ['*']}", "http.allowed_hosts: has a wildcard, and only whole names are compared"},
+		{"any origin", "http: {allowed_origins: ['*']}", "http.allowed_origins: would let any web page use the gateway in the name of whoever opens it"},
+		{"the null origin", "http: {allowed_origins: ['null']}", "http.allowed_origins: would let any web page use the gateway in the name of whoever opens it"},
+		{"an http origin", "http: {allowed_origins: ['http://a.example']}", "http.allowed_origins: is http: anybody on the way can change such a page"},
+		{"an origin with a path", "http: {allowed_origins: ['https://a.example/x']}", "http.allowed_origins: has a path"},
+
+		// log
+		{"a level in capitals", "log: {level: DEBUG}", `log.level: "DEBUG" is not one of its values`},
+		{"an unknown format", "log: {format: xml}", `log.format: "xml" is not one of its values`},
+
+		// access
+		{"rules that are a mapping", "access: {name: a}", "access: is a list of rules"},
+		{"a rule without a name", "access: [{roles: [R], tools: [x]}]", "access: the rule has no name"},
+		{"a rule for nobody", "access: [{name: a, tools: [x]}]", "access: the rule is for nobody"},
+		{"a rule for no tool", "access: [{name: a, roles: [R]}]", "access: the rule allows no tool"},
+		{"one role, not a list", "access: [{name: a, roles: R, tools: [x]}]", "access.roles: is a list"},
+		{"a name that is too long", "access: [{name: " + strings.Repeat("ä", 101) + ", roles: [R], tools: [x]}]", "access.name: is not 1 to 100 characters on one line"},
+		{"a name of two lines", `access: [{name: "a\nb", roles: [R], tools: [x]}]`, "access.name: is not 1 to 100 characters on one line"},
+		{"a user with an empty tenant", "access: [{name: a, users: [/" + someID + "], tools: [x]}]", `access.users: "/` + someID + `" is not the object id of a user`},
+		{"an empty role", "access: [{name: a, roles: [''], tools: [x]}]", `access.roles: "" is not the value of an app role`},
+		{"a pattern of tenants", "access: [{name: a, tenants: ['9*'], tools: [x]}]", `access.tenants: "9*" is not the id of a tenant`},
+		{"every group", "access: [{name: a, groups: ['*'], tools: [x]}]", `access.groups: "*" is not the object id of a group`},
+		{"a tool with a space", "access: [{name: a, roles: [R], tools: ['a b']}]", `access.tools: "a b" is not a tool name or a pattern of one`},
+
+		// the file
+		{"broken YAML", "listen: [", "@3 this is not YAML: did not find expected node content"},
+		{"a value that YAML takes for an alias", "state: *x", "a value that begins with * is an alias in YAML"},
+		{"two documents", "---\nlisten: 127.0.0.1:1", "@2 a second document begins here"},
+		{"a key that is far from all", "zzzzzzzz: 1", "zzzzzzzz: there is no such key"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(tt.lines, microsoft())
+			place, rest := "gateway.yaml:2: ", tt.want
+			if line, ok := strings.CutPrefix(tt.want, "@"); ok {
+				line, rest, _ = strings.Cut(line, " ")
+				place = strings.ReplaceAll("gateway.yaml:"+line+": ", ":0:", ":")
+			}
+			if diff := cmp.Diff([]string{place + rest}, problems(t, err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRefusedMicrosoftSettings(t *testing.T) {
+	t.Parallel()
+	const several = "lets people of any organization sign in, and the gateway serves one tenant only until it supports several"
+	for _, tt := range []struct{ variable, value, want string }{
+		{"MICROSOFT_TENANT_ID", "common", several},
+		{"MICROSOFT_TENANT_ID", "Organizations", several},
+		{"MICROSOFT_TENANT_ID", "consumers", several},
+		{"MICROSOFT_TENANT_ID", "9188040D-6C67-4C5B-B112-36A304B66DAD", several},
+		{"MICROSOFT_TENANT_ID", "contoso", "is neither a GUID nor a domain"},
+		{"MICROSOFT_TENANT_ID", "contoso.com/v2.0", "is neither a GUID nor a domain"},
+		{"MICROSOFT_TENANT_ID", "10.0.0.1", "is neither a GUID nor a domain"},
+		{"MICROSOFT_TENANT_ID", tenantID + "\n", "holds a line break or another control character"},
+		{"MICROSOFT_CLIENT_ID", "contoso.com", "is not a GUID"},
+		{"MICROSOFT_CLIENT_ID", "{" + clientID + "}", "is not a GUID"},
+		{"MICROSOFT_AUTHORITY_HOST", "login.microsoftonline.us", "does not start with https://"},
+		{"MICROSOFT_AUTHORITY_HOST", "https://login.microsoftonline.com/common/v2.0", "has a path"},
+	} {
+		t.Run(tt.variable+"="+tt.value, func(t *testing.T) {
+			t.Parallel()
+			env := microsoft()
+			env[tt.variable] = tt.value
+			_, err := load("", env)
+			if diff := cmp.Diff([]string{"environment: " + tt.variable + ": " + tt.want}, problems(t, err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestValuesBecomeCanonical(t *testing.T) {
+	t.Parallel()
+	const tls = "tls: {certificate_file: /c, key_file: /k}\n"
+	publicURL := func(c *config.Config) string { return c.PublicURL }
+	listen := func(c *config.Config) string { return c.Listen }
+	for _, tt := range []struct {
+		name, lines string
+		set         map[string]string
+		field       func(*config.Config) string
+		want        string
+	}{
+		{name: "a host is lower-case", lines: tls + "public_url: HTTPS://MCP.Example.Com", field: publicURL, want: "https://mcp.example.com"},
+		{name: "a slash at the end goes", lines: tls + "public_url: https://mcp.example.com/", field: publicURL, want: "https://mcp.example.com"},
+		{name: "the default port goes", lines: tls + "public_url: https://mcp.example.com:443", field: publicURL, want: "https://mcp.example.com"},
+		{name: "another port stays", lines: tls + "public_url: https://mcp.example.com:80", field: publicURL, want: "https://mcp.example.com:80"},
+		{name: "IPv6 is short", lines: "public_url: 'http://[0:0::1]:8788'", field: publicURL, want: "http://[::1]:8788"},
+		{name: "a public URL of this machine follows the port", lines: "listen: '[::1]:9000'", field: publicURL, want: "http://localhost:9000"},
+		{name: "a proxy may end TLS", lines: "public_url: https://a.example\nlisten: :8788\ntrusted_proxies: [10.0.0.7]", field: publicURL, want: "https://a.example"},
+		{name: "localhost is loopback", lines: "listen: localhost:1", field: listen, want: "localhost:1"},
+		{name: "a port is plain", lines: "listen: 127.0.0.1:08788", field: listen, want: "127.0.0.1:8788"},
+		{name: "an address without a length is that address", lines: "public_url: https://a.example\ntrusted_proxies: ['fd00::1']",
+			field: func(c *config.Config) string { return c.TrustedProxies[0].String() }, want: "fd00::1/128"},
+		{name: "a client id is lower-case", set: map[string]string{"MICROSOFT_CLIENT_ID": "ABCDEF00-0000-4000-8000-000000000001"},
+			field: func(c *config.Config) string { return c.Microsoft.ClientID }, want: "abcdef00-0000-4000-8000-000000000001"},
+		{name: "a tenant may be a domain", set: map[string]string{"MICROSOFT_TENANT_ID": "Contoso.OnMicrosoft.com"},
+			field: func(c *config.Config) string { return c.Microsoft.TenantID }, want: "contoso.onmicrosoft.com"},
+		{name: "another cloud", set: map[string]string{"MICROSOFT_AUTHORITY_HOST": "https://login.microsoftonline.us/"},
+			field: func(c *config.Config) string { return c.Microsoft.AuthorityHost }, want: "https://login.microsoftonline.us"},
+		{name: "an allowed host is lower-case", lines: "http: {allowed_hosts: ['A.example:8443']}",
+			field: func(c *config.Config) string { return c.HTTP.AllowedHosts[0] }, want: "a.example:8443"},
+		{name: "an allowed origin is as browsers send it", lines: "http: {allowed_origins: ['https://A.example:443/']}",
+			field: func(c *config.Config) string { return c.HTTP.AllowedOrigins[0] }, want: "https://a.example"},
+		{name: "a user with a tenant is lower-case", lines: "access: [{name: a, users: [" + strings.ToUpper(tenantID+"/"+someID) + "], tools: [x]}]",
+			field: func(c *config.Config) string { return c.Access[0].Users[0] }, want: tenantID + "/" + someID},
+		{name: "a star is everybody who can sign in", lines: "access: [{name: a, tenants: ['*'], tools: [x]}]",
+			field: func(c *config.Config) string { return c.Access[0].Tenants[0] }, want: "*"},
+		{name: "a role keeps its case", lines: "access: [{name: a, roles: [Mcp.User], tools: [x]}]",
+			field: func(c *config.Config) string { return c.Access[0].Roles[0] }, want: "Mcp.User"},
+		{name: "a section may be empty", lines: "http:\nlog: ~\naccess:\ntrusted_proxies:", field: listen, want: "127.0.0.1:8788"},
+		{name: "a word that YAML 1.1 takes for a boolean is a word", lines: "access: [{name: yes, roles: [on], tools: [no]}]",
+			field: func(c *config.Config) string { return c.Access[0].Name + c.Access[0].Roles[0] + c.Access[0].Tools[0] }, want: "yesonno"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := microsoft()
+			maps.Copy(env, tt.set)
+			if got := tt.field(mustLoad(t, tt.lines, env)); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	words := []string{"listen", "public_url", "check-config", "log"}
+	for _, tt := range []struct{ typed, want string }{
+		{"listn", "listen"},
+		{"lsiten", "listen"},
+		{"publicUrl", "public_url"},
+		{"public-url", "public_url"},
+		{"checkconfig", "check-config"},
+		{"logs", "log"},
+		{"", ""},
+		{"x", ""},
+		{"certificate", ""},
+	} {
+		if got := config.Nearest(tt.typed, words); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.typed, got, tt.want)
+		}
+	}
+}
