@@ -152,7 +152,7 @@ func TestOutsidePackagesStayWithTheirOwners(t *testing.T) {
 		}
 	}
 	for _, row := range outside {
-		for _, pkg := range strings.Fields(row.owners) {
+		for pkg := range strings.FieldsSeq(row.owners) {
 			if !used[row.path+" in "+pkg] {
 				t.Errorf("%s owns %s and does not import it: drop the rule", pkg, row.path)
 			}
@@ -187,7 +187,7 @@ func TestCallsStayWhereTheyAreListed(t *testing.T) {
 		}
 	}
 	for _, row := range calls {
-		for _, place := range strings.Fields(row.files) {
+		for place := range strings.FieldsSeq(row.files) {
 			if !found[row.name+" in "+place] {
 				t.Errorf("%s may use %s and does not: drop it from the rule", place, row.name)
 			}

@@ -63,7 +63,7 @@ func TestSharedCodeImportsTheStandardLibraryOnly(t *testing.T) {
 		if !used[pkg] {
 			t.Errorf("%s is in the table and not in the tree: drop it", pkg)
 		}
-		for _, imp := range strings.Fields(listed) {
+		for imp := range strings.FieldsSeq(listed) {
 			if !used[pkg+" "+imp] {
 				t.Errorf("%s may import %s and does not: drop it from the table", pkg, imp)
 			}

@@ -1,203 +1,238 @@
 package entrasim
 
 import (
-	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
-	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
-// allowedParams are the parameters of an authorization request that the
-// simulation knows; any other is a violation.
-var allowedParams = []string{
-	"client_id", "response_type", "redirect_uri", "response_mode", "scope", "state", "nonce",
-	"code_challenge", "code_challenge_method", "prompt", "login_hint", "domain_hint",
-}
-
-// request is a checked authorization request.
-type request struct {
-	app    App
-	tenant Tenant
-	query  url.Values
-}
-
-// Field names of the sign-in page's form: the person's object id, or "cancel".
 const (
-	fieldUser   = "user"
-	fieldCancel = "cancel"
+	// codeLifetime is how long a code may wait for its client.
+	codeLifetime = 10 * time.Minute
+	// codeBytes makes a code of more than 2 kB, as long as Microsoft's get.
+	codeBytes = 1560
 )
 
-// check answers with an error page where Entra does, and otherwise returns the
-// request.
-func (s *Sim) check(w http.ResponseWriter, r *http.Request) (request, bool) {
-	q := r.URL.Query()
-	tenant, ok := s.tenant(r.PathValue("tenant"))
-	if !ok {
-		s.errorPage(w, 90002, "Tenant '"+r.PathValue("tenant")+"' not found.")
-		return request{}, false
+// authorizeParameters are all that a client may send.
+var authorizeParameters = []string{
+	"client_id", "response_type", "redirect_uri", "response_mode", "scope", "state", "nonce",
+	"code_challenge", "code_challenge_method", "prompt", "login_hint", "domain_hint", "claims",
+}
+
+// scopes that exist: those of OpenID Connect and one of Microsoft Graph.
+var knownScopes = []string{"openid", "profile", "email", "offline_access", "User.Read"}
+
+// authorizeRequest is a request that passed every check.
+type authorizeRequest struct {
+	at            authority
+	app           *App
+	redirectURI   string
+	mode          string
+	scopes        []string
+	state, prompt string
+	nonce         string
+	challenge     string
+}
+
+// signIn is what a code or a refresh token stands for.
+type signIn struct {
+	at          authority
+	app         *App
+	user        *User
+	scopes      []string
+	redirectURI string
+	nonce       string
+	challenge   string
+	issuedAt    time.Time
+	redeemed    bool
+}
+
+// parseAuthorize checks the query (RFC 6749 §4.1.1). Whatever is wrong with it
+// is a violation, and ends on a page: nobody is redirected.
+func (s *Sim) parseAuthorize(r *http.Request) (authorizeRequest, *failure) {
+	var req authorizeRequest
+	var f *failure
+	if req.at, f = s.dir.authority(r.PathValue("tenant")); f != nil {
+		return req, f
 	}
-	app, ok := s.app(q.Get("client_id"), tenant.ID)
-	if !ok {
-		s.errorPage(w, 700016, "Application with identifier '"+q.Get("client_id")+"' was not found in the directory '"+tenant.Name+"'.")
-		return request{}, false
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return req, violation(9002313, "the query cannot be parsed")
 	}
-	if !matchesRedirect(app.RedirectURIs, q.Get("redirect_uri")) {
-		s.errorPage(w, 50011, "The redirect URI '"+q.Get("redirect_uri")+"' specified in the request does not match the redirect URIs configured for the application.")
-		return request{}, false
+	if _, ok := q["resource"]; ok {
+		return req, violation(9010010, "authorize: parameter %q", "resource")
 	}
+	if f := checkParameters("authorize", q, authorizeParameters, "client_id", "response_type", "redirect_uri", "scope"); f != nil {
+		return req, f
+	}
+	if req.app, f = s.dir.app(q.Get("client_id"), req.at); f != nil {
+		return req, f
+	}
+	req.redirectURI = q.Get("redirect_uri")
+	if !req.app.allows(req.redirectURI) {
+		return req, violation(50011, "redirect_uri %q", req.redirectURI)
+	}
+	if q.Get("response_type") != "code" {
+		return req, violation(700054, "response_type %q", q.Get("response_type"))
+	}
+	if req.scopes, f = parseScopes(q.Get("scope")); f != nil {
+		return req, f
+	}
+	req.state, req.nonce, req.challenge = q.Get("state"), q.Get("nonce"), q.Get("code_challenge")
+	req.mode, req.prompt = q.Get("response_mode"), q.Get("prompt")
+	return req, checkValues(q)
+}
+
+// checkParameters refuses unknown and repeated parameters (RFC 6749 §3.1:
+// "MUST NOT be included more than once") and misses the required ones.
+func checkParameters(where string, q url.Values, known []string, required ...string) *failure {
 	for name, values := range q {
-		if !slices.Contains(allowedParams, name) || len(values) > 1 {
-			s.violate("authorize: unexpected or repeated parameter %q", name)
+		if !slices.Contains(known, name) {
+			return violation(9002313, "%s: unknown parameter %q", where, name)
+		}
+		if len(values) > 1 {
+			return violation(9002313, "%s: parameter %q stands %d times", where, name, len(values))
 		}
 	}
-	return request{app: app, tenant: tenant, query: q}, true
+	for _, name := range required {
+		if q.Get(name) == "" {
+			return violation(900144, "%s: parameter %q is missing", where, name)
+		}
+	}
+	return nil
 }
 
-// refuse checks what Entra answers on the callback.
-func (s *Sim) refuse(req request) (code string, aadsts int, text string) {
-	switch q := req.query; {
-	case q.Get("resource") != "":
-		return "invalid_target", 9010010, "The resource parameter provided in the request doesn't match with the requested scopes."
-	case q.Get("response_type") != "code":
-		return "unsupported_response_type", 700054, "response_type is not enabled for the application."
-	case q.Get("scope") == "":
-		return "invalid_request", 900144, "The request body must contain the following parameter: 'scope'."
-	case q.Get("nonce") == "" && !slices.Contains(strings.Fields(q.Get("scope")), "openid"):
-		return "invalid_request", 70011, "The provided value for the input parameter 'scope' isn't valid."
-	case q.Get("code_challenge") != "" && len(q.Get("code_challenge")) != 43:
-		return "invalid_request", 501491, "Invalid size of Code_Challenge parameter."
-	case q.Get("prompt") == "none":
-		return "login_required", 50058, "A silent sign-in request was sent but no user is signed in."
-	default:
-		return "", 0, ""
+// checkValues checks what has a closed set of values, and the challenge
+// (RFC 7636 §4.2; plain is a client's mistake).
+func checkValues(q url.Values) *failure {
+	for name, allowed := range map[string][]string{
+		"response_mode": {"", "query", "fragment", "form_post"},
+		"prompt":        {"", "login", "none", "consent", "select_account"},
+	} {
+		if !slices.Contains(allowed, q.Get(name)) {
+			return violation(90023, "authorize: %s %q", name, q.Get(name))
+		}
 	}
+	challenge, method := q.Get("code_challenge"), q.Get("code_challenge_method")
+	if challenge == "" && method == "" {
+		return nil
+	}
+	if method != "S256" {
+		return violation(9002313, "authorize: code_challenge_method %q is not S256", method)
+	}
+	if sum, err := base64.RawURLEncoding.DecodeString(challenge); err != nil || len(sum) != sha256.Size {
+		return violation(501491, "authorize: code_challenge is no SHA-256")
+	}
+	return nil
 }
 
-// authorizePage shows the people to choose from.
-func (s *Sim) authorizePage(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	req, ok := s.check(w, r)
-	if !ok {
-		return
+func parseScopes(s string) ([]string, *failure) {
+	scopes := strings.Fields(s)
+	for _, scope := range scopes {
+		if !slices.Contains(knownScopes, scope) {
+			return nil, violation(650053, "scope %q", scope)
+		}
 	}
-	if code, aadsts, text := s.refuse(req); code != "" {
-		s.violate("authorize: AADSTS%d %s", aadsts, text)
-		s.callbackError(w, r, req, code, aadsts, text, "")
-		return
-	}
-	redirect, err := url.Parse(req.query.Get("redirect_uri"))
-	if err != nil {
-		s.errorPage(w, 50011, "The redirect URI is malformed.")
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	// Chromium holds form-action against every hop after a form: the gateway's
-	// callback, and the MCP client that it redirects to, on any address.
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'self' "+
-		redirect.Scheme+"://"+redirect.Host+" http: https: cursor: vscode:")
-	h.Set("Referrer-Policy", "no-referrer")
-	_ = pageTemplate.Execute(w, struct {
-		Tenant Tenant
-		Users  []User
-		Action string
-	}{req.tenant, s.opts.Users, r.URL.RequestURI()})
+	return scopes, nil
 }
 
-// authorizeChoice signs in the chosen person.
-func (s *Sim) authorizeChoice(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	req, ok := s.check(w, r)
-	if !ok {
+// showSignIn asks who it is.
+func (s *Sim) showSignIn(w http.ResponseWriter, r *http.Request) {
+	req, f := s.parseAuthorize(r)
+	if f != nil {
+		s.writeFailurePage(w, r, f)
 		return
 	}
-	if f, ok := take(&s.failures, StageAuthorize); ok {
-		s.callbackError(w, r, req, f.Error, f.AADSTS, f.Text, f.Suberror)
+	if req.prompt == "none" { // there are no sessions here to be silent about
+		s.answer(w, r, req, s.callbackError(r, refusal(50058)))
 		return
 	}
-	if r.PostFormValue(fieldCancel) != "" {
-		s.callbackError(w, r, req, "access_denied", 65004, "User declined to consent to access the app.", "cancel")
+	s.writeSignInPage(w, r, req)
+}
+
+// finishSignIn takes the choice and goes back to the client.
+func (s *Sim) finishSignIn(w http.ResponseWriter, r *http.Request) {
+	req, f := s.parseAuthorize(r)
+	if f != nil {
+		s.writeFailurePage(w, r, f)
 		return
 	}
-	chosen := r.PostFormValue(fieldUser)
-	i := slices.IndexFunc(s.opts.Users, func(u User) bool { return u.Tenant+"/"+u.Object == chosen })
-	if i < 0 {
-		s.errorPage(w, 50034, "The user account does not exist in the directory.")
+	if err := r.ParseForm(); err != nil || len(r.PostForm[Choice]) != 1 {
+		s.writeFailurePage(w, r, violation(9002313, "sign-in page: the form has no %s", Choice))
 		return
 	}
-	user := s.opts.Users[i]
+	planned, diverted := s.take(authorizeEndpoint)
+	if diverted && planned.Fault != 0 {
+		planned.Fault.happen(w, r, nil)
+		return
+	}
+	if diverted && planned.Page {
+		s.writeFailurePage(w, r, planned.failure())
+		return
+	}
+	choice := r.PostForm.Get(Choice)
+	user := s.dir.user(choice)
 	switch {
-	case user.Tenant != req.tenant.ID:
-		s.callbackError(w, r, req, "access_denied", 50020, "User account '"+user.Username+"' from identity provider does not exist in tenant '"+req.tenant.Name+"' and cannot access the application in that tenant.", "")
+	case diverted:
+		f = planned.failure()
+	case choice == Cancel:
+		f = refusal(65004)
+	case user == nil:
+		s.writeFailurePage(w, r, violation(50034, "sign-in page: nobody is called %q", choice))
+		return
+	case !req.at.admits(user):
+		f = refusal(50020)
 	case req.app.AssignmentRequired && len(user.Roles) == 0:
-		s.callbackError(w, r, req, "access_denied", 50105, "The signed in user is not assigned to a role for the application.", "")
+		f = refusal(50105)
+	}
+	if f != nil {
+		s.answer(w, r, req, s.callbackError(r, f))
+		return
+	}
+	s.answer(w, r, req, url.Values{"code": {s.issueCode(req, user)}, "session_state": {newGUID()}})
+}
+
+// issueCode remembers the sign-in until its code is redeemed, and forgets those
+// that nobody came for.
+func (s *Sim) issueCode(req authorizeRequest, user *User) string {
+	code := "1." + randomText(codeBytes)
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// An expired or used code is remembered for a while to say so.
+	maps.DeleteFunc(s.codes, func(_ string, old *signIn) bool { return now.Sub(old.issuedAt) > 6*codeLifetime })
+	s.codes[code] = &signIn{
+		at: req.at, app: req.app, user: user, scopes: req.scopes, redirectURI: req.redirectURI,
+		nonce: req.nonce, challenge: req.challenge, issuedAt: now,
+	}
+	return code
+}
+
+// answer sends the browser back to the client in the response mode it asked
+// for. The redirect URI is a registered one.
+func (s *Sim) answer(w http.ResponseWriter, r *http.Request, req authorizeRequest, v url.Values) {
+	if req.state != "" {
+		v.Set("state", req.state)
+	}
+	separator := "?"
+	switch req.mode {
+	case "form_post":
+		s.writeFormPost(w, r, req.redirectURI, v)
+		return
+	case "fragment":
+		separator = "#"
 	default:
-		s.issueCode(w, r, req, user)
+		if strings.Contains(req.redirectURI, "?") {
+			separator = "&"
+		}
 	}
+	commonHeaders(w.Header(), r)
+	w.Header().Set("Cache-Control", "no-store, no-cache")
+	w.Header().Set("Location", req.redirectURI+separator+v.Encode())
+	w.WriteHeader(http.StatusFound)
 }
-
-func (s *Sim) issueCode(w http.ResponseWriter, r *http.Request, req request, user User) {
-	b := make([]byte, 1600) // Entra's codes are one to two kilobytes
-	_, _ = rand.Read(b)     // never fails since Go 1.24
-	value := "1.A" + base64.RawURLEncoding.EncodeToString(b)
-	s.codes[value] = code{
-		app: req.app, user: user, redirect: req.query.Get("redirect_uri"), nonce: req.query.Get("nonce"),
-		challenge: req.query.Get("code_challenge"), scope: req.query.Get("scope"), issued: s.now(),
-	}
-	s.redirect(w, r, req, url.Values{"code": {value}, "session_state": {newGUID()}})
-}
-
-func (s *Sim) callbackError(w http.ResponseWriter, r *http.Request, req request, code string, aadsts int, text, subcode string) {
-	desc, _, _, _ := description(aadsts, text)
-	answer := url.Values{"error": {code}, "error_description": {desc}}
-	if subcode != "" {
-		answer.Set("error_subcode", subcode)
-	}
-	s.redirect(w, r, req, answer)
-}
-
-// redirect answers with response_mode=query.
-func (s *Sim) redirect(w http.ResponseWriter, r *http.Request, req request, answer url.Values) {
-	if state := req.query.Get("state"); state != "" {
-		answer.Set("state", state)
-	}
-	http.Redirect(w, r, req.query.Get("redirect_uri")+"?"+answer.Encode(), http.StatusFound)
-}
-
-var pageTemplate = template.Must(template.New("").Parse(`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign in (simulated)</title>
-<style>
-:root { color-scheme: light dark; --back: #eef2f6; --card: #fff; --text: #1b1f24; --soft: #57606a; --line: #c6ced6; --accent: #0b5cad; }
-@media (prefers-color-scheme: dark) { :root { --back: #14171b; --card: #1e2329; --text: #e8ebee; --soft: #a2abb5; --line: #3a424b; --accent: #74b3f5; } }
-* { box-sizing: border-box; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem; background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
-main { width: 100%; max-width: 28rem; background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.5rem; }
-h1 { font-size: 1.35rem; margin: 0; }
-p { margin: .25rem 0 1rem; color: var(--soft); }
-form { display: grid; gap: .5rem; }
-button { font: inherit; text-align: left; padding: .6rem .9rem; color: var(--text); background: transparent; border: 1px solid var(--line); border-radius: .5rem; cursor: pointer; overflow-wrap: anywhere; }
-button:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-small { display: block; color: var(--soft); }
-</style>
-</head>
-<body>
-<main>
-<h1>Sign in to {{.Tenant.Name}}</h1>
-<p>Simulated Microsoft sign-in: development only. Choose who you want to be.</p>
-<form method="post" action="{{.Action}}">
-{{range .Users}}<button name="user" value="{{.Tenant}}/{{.Object}}">{{.Name}}<small>{{.Username}}{{if .About}} · {{.About}}{{end}}</small></button>
-{{end}}<button name="cancel" value="1">Cancel</button>
-</form>
-</main>
-</body>
-</html>
-`))

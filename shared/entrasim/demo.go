@@ -1,52 +1,98 @@
 package entrasim
 
-// The demonstration directory. The ids are fixed so that access rules can name
-// them.
+import "fmt"
+
+// The demonstration directory. All ids are stable, so that a development
+// configuration and tests can name them.
 const (
-	DemoTenant       = "0de30000-0000-4000-8000-000000000001"
-	DemoDomain       = "contoso.example"
-	DemoOtherTenant  = "0de30000-0000-4000-8000-000000000002"
-	DemoClientID     = "0de30000-0000-4000-8000-00000000c11d"
-	DemoAdmin        = "0de30000-0000-4000-8000-0000000000a1"
-	DemoMember       = "0de30000-0000-4000-8000-0000000000a2"
-	DemoNoRole       = "0de30000-0000-4000-8000-0000000000a3"
-	DemoOverage      = "0de30000-0000-4000-8000-0000000000a4"
-	DemoGuest        = "0de30000-0000-4000-8000-0000000000a5"
-	DemoEngineering  = "0de30000-0000-4000-8000-0000000000e1"
-	DemoRoleAdmin    = "Mcp.Admin"
-	DemoRoleUser     = "Mcp.User"
-	demoSharedEmail  = "ada@contoso.example"
-	demoSecretPrefix = "demo-secret-"
+	DemoTenant   = "11111111-1111-4111-8111-111111111111"
+	DemoDomain   = "contoso.example"
+	DemoClientID = "c0ffee00-0000-4000-8000-000000000001"
+
+	// OtherTenant is another organization, whose administrator is not honest.
+	OtherTenant = "22222222-2222-4222-8222-222222222222"
+	OtherDomain = "evil.example"
+
+	// RoleAdmin and RoleUser are the values of the app roles.
+	RoleAdmin = "Mcp.Admin"
+	RoleUser  = "Mcp.User"
+
+	// GroupEngineering and GroupOperations are group object ids.
+	GroupEngineering = "9a000000-0000-4000-8000-000000000001"
+	GroupOperations  = "9a000000-0000-4000-8000-000000000002"
 )
 
-// Demo is a directory with one person of each kind and one application, whose
-// secret is random.
-func Demo(redirectURI string) Options {
+// The demonstration users: what the sign-in page and SignIn call them, and
+// their object ids. Mallory is in OtherTenant and has Ada's object id.
+const (
+	Ada     = "ada@contoso.example"
+	Max     = "max@contoso.example"
+	Nora    = "nora@contoso.example"
+	Olga    = "olga@contoso.example"
+	Gus     = "gus@fabrikam.example"
+	Mallory = "mallory@evil.example"
+
+	AdaObject     = "ada00000-0000-4000-8000-000000000001"
+	MaxObject     = "3a000000-0000-4000-8000-000000000002"
+	NoraObject    = "40000000-0000-4000-8000-000000000003"
+	OlgaObject    = "01000000-0000-4000-8000-000000000004"
+	GusObject     = "60000000-0000-4000-8000-000000000005"
+	MalloryObject = AdaObject
+)
+
+// Demo is a demonstration directory with one single-tenant application.
+func Demo(clientID, secret, redirectURI string) Options {
 	return Options{
 		Tenants: []Tenant{
-			{ID: DemoTenant, Domain: DemoDomain, Name: "Contoso (demonstration)"},
-			{ID: DemoOtherTenant, Domain: "evil.example", Name: "Evil (demonstration)"},
+			{ID: DemoTenant, Domain: DemoDomain, Name: "Contoso demo"},
+			{ID: OtherTenant, Domain: OtherDomain, Name: "Evil Corp demo"},
 		},
-		Users: []User{
-			{Tenant: DemoTenant, Object: DemoAdmin, Name: "Ada Admin", Username: "ada@contoso.example", Email: demoSharedEmail, About: "administrator", Roles: []string{DemoRoleAdmin, DemoRoleUser}, Groups: []string{DemoEngineering}},
-			{Tenant: DemoTenant, Object: DemoMember, Name: "Max Member", Username: "max@contoso.example", Email: "max@contoso.example", About: "member of Engineering", Roles: []string{DemoRoleUser}, Groups: []string{DemoEngineering}},
-			{Tenant: DemoTenant, Object: DemoNoRole, Name: "Nora Norole", Username: "nora@contoso.example", About: "no roles, no groups"},
-			{Tenant: DemoTenant, Object: DemoOverage, Name: "Olga Overage", Username: "olga@contoso.example", Email: "olga@contoso.example", About: "in more groups than a token can list", Overage: true},
-			{Tenant: DemoTenant, Object: DemoGuest, Name: "Gus Guest", Username: "gus_evil.example#EXT#@contoso.example", Email: "gus@evil.example", About: "guest", Roles: []string{DemoRoleUser}, Home: DemoOtherTenant},
-			// Another tenant's administrator can give anybody any mail
-			// address, and object ids are only distinct within a tenant.
-			{Tenant: DemoOtherTenant, Object: DemoAdmin, Name: "Mallory Elsewhere", Username: "mallory@evil.example", Email: demoSharedEmail, About: "of another tenant, with Ada's address and object id"},
-		},
-		Apps: []App{{ClientID: DemoClientID, Secret: demoSecretPrefix + newGUID(), Tenant: DemoTenant, RedirectURIs: []string{redirectURI}}},
+		Users: demoUsers(),
+		Apps: []App{{
+			TenantID: DemoTenant, ClientID: clientID, Name: "MCP gateway",
+			RedirectURIs: []string{redirectURI}, Secrets: []Secret{{Value: secret}},
+			GroupClaims: true, AcctClaim: true,
+		}},
 	}
 }
 
-// Secret returns an application's client secret.
-func (s *Sim) Secret(clientID string) string {
-	for _, a := range s.opts.Apps {
-		if a.ClientID == clientID {
-			return a.Secret
-		}
+func demoUsers() []User {
+	// One more than a token carries would do; real people with overage have many.
+	many := []string{GroupEngineering}
+	for i := range 249 {
+		many = append(many, fmt.Sprintf("9b000000-0000-4000-8000-%012d", i+1))
 	}
-	return ""
+	return []User{
+		{
+			TenantID: DemoTenant, ObjectID: AdaObject, Username: Ada, Name: "Ada Admin", Email: Ada,
+			Description: "Administrator: roles Mcp.Admin and Mcp.User, groups engineering and operations",
+			Roles:       []string{RoleAdmin, RoleUser}, Groups: []string{GroupEngineering, GroupOperations},
+		},
+		{
+			TenantID: DemoTenant, ObjectID: MaxObject, Username: Max, Name: "Max Member", Email: Max,
+			Description: "Member: role Mcp.User, group engineering",
+			Roles:       []string{RoleUser}, Groups: []string{GroupEngineering},
+		},
+		{
+			TenantID: DemoTenant, ObjectID: NoraObject, Username: Nora, Name: "Nora Norole",
+			Description: "No role, no group, no mailbox",
+		},
+		{
+			TenantID: DemoTenant, ObjectID: OlgaObject, Username: Olga, Name: "Olga Overage", Email: Olga,
+			Description: "Member: role Mcp.User, in too many groups for a token to list",
+			Roles:       []string{RoleUser}, Groups: many,
+		},
+		{
+			TenantID: DemoTenant, ObjectID: GusObject, Username: Gus, Name: "Gus Guest", Email: Gus,
+			Description: "Guest from another organization: role Mcp.User",
+			Roles:       []string{RoleUser}, HomeIDP: "https://sts.windows.net/33333333-3333-4333-8333-333333333333/",
+		},
+		{
+			// Any administrator may give their users any mail address (nOAuth),
+			// and nothing makes object ids unique across tenants.
+			TenantID: OtherTenant, ObjectID: MalloryObject, Username: Mallory, Name: "Ada Admin", Email: Ada,
+			Description: "Impostor: an account of another organization with Ada's name, mail address and object id",
+			Roles:       []string{RoleAdmin},
+		},
+	}
 }

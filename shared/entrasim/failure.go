@@ -1,156 +1,188 @@
 package entrasim
 
 import (
-	"crypto/rand"
-	"encoding/json"
+	"context"
 	"fmt"
-	"html/template"
 	"net/http"
-	"slices"
+	"net/url"
 	"strconv"
 	"time"
 )
 
-// Stage is where a Failure happens.
-type Stage int
-
-// The stages of a sign-in.
-const (
-	StageDiscovery Stage = iota + 1
-	StageKeys
-	// StageAuthorize fails the browser's way: an error on the callback.
-	StageAuthorize
-	StageToken
-)
-
-// Failure is one answer that is not a success. It is used up by the next
-// request of its stage.
-type Failure struct {
-	Stage Stage
-	// Error, AADSTS, Suberror and Text make an answer in Entra's shape.
-	Error    string
-	AADSTS   int
-	Suberror string
-	Text     string
-	// Status of the answer; 400 if zero, for StageToken and the documents.
-	Status int
-	// Raw, if set, is the body instead, with ContentType and RetryAfter.
-	Raw         string
-	ContentType string
-	RetryAfter  int
-	// HangUp closes the connection without an answer.
-	HangUp bool
-	// Location makes it a redirect.
-	Location string
+// failure is one error in Microsoft's terms.
+type failure struct {
+	aadsts   int
+	oauth    string // the OAuth error code
+	text     string
+	suberror string // error_subcode on the callback
+	claims   string // a claims challenge
+	status   int
+	// violation says what the client did that no correct client does; empty
+	// for errors that happen to correct clients too.
+	violation string
 }
 
-// Fail makes the next request of the failure's stage fail.
-func (s *Sim) Fail(f Failure) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failures = append(s.failures, f)
+// meanings of the codes that the simulator knows: the OAuth error code, the
+// suberror and the text. Any other code can be planned with a text of its own.
+var meanings = map[int]struct{ oauth, suberror, text string }{
+	28000:   {"invalid_request", "", "Provided value for the input parameter scope is not valid because it contains more than one resource."},
+	28003:   {"invalid_request", "", "Provided value for the input parameter scope cannot be empty when requesting an access token using the provided authorization code."},
+	50011:   {"invalid_request", "", "The redirect URI specified in the request does not match the redirect URIs configured for the application."},
+	50020:   {"access_denied", "", "User account from identity provider does not exist in tenant and cannot access the application in that tenant. The account needs to be added as an external user in the tenant first."},
+	50034:   {"invalid_grant", "bad_token", "The user account does not exist in the directory. To sign into this application, the account must be added to the directory."},
+	50053:   {"invalid_grant", "", "You've tried to sign in too many times with an incorrect user ID or password."},
+	50057:   {"invalid_grant", "", "The user account is disabled."},
+	50058:   {"login_required", "", "A silent sign-in request was sent but no user is signed in."},
+	50076:   {"interaction_required", "basic_action", "Due to a configuration change made by your administrator, you must use multi-factor authentication to access the resource."},
+	50079:   {"interaction_required", "basic_action", "Due to a configuration change made by your administrator, you must enroll in multi-factor authentication to access the resource."},
+	50105:   {"access_denied", "", "Your administrator has configured the application to block users unless they are specifically granted ('assigned') access to the application."},
+	50173:   {"invalid_grant", "bad_token", "The provided grant has expired due to it being revoked, a fresh auth token is needed."},
+	50194:   {"unauthorized_client", "", "Application is not configured as a multi-tenant application. Usage of the /common endpoint is not supported for such apps. Use a tenant-specific endpoint."},
+	50196:   {"invalid_grant", "", "The server terminated an operation because it encountered a client request loop."},
+	53003:   {"access_denied", "", "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance."},
+	54005:   {"invalid_grant", "", "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token."},
+	65001:   {"invalid_grant", "consent_required", "The user or administrator has not consented to use the application. Send an interactive authorization request for this user and resource."},
+	65004:   {"access_denied", "cancel", "User declined to consent to access the app."},
+	70000:   {"invalid_grant", "bad_token", "Provided grant is invalid or malformed."},
+	70003:   {"unsupported_grant_type", "", "The app returned an unsupported grant type."},
+	70008:   {"invalid_grant", "", "The provided authorization code or refresh token has expired due to inactivity. Send a new interactive authorization request for this user and resource."},
+	70043:   {"invalid_grant", "token_expired", "The refresh token has expired or is invalid due to sign-in frequency checks by conditional access."},
+	90002:   {"invalid_request", "", "Tenant not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud."},
+	90009:   {"invalid_request", "", "Application is requesting a token for itself. This scenario is supported only if resource is specified using the GUID based App Identifier."},
+	90023:   {"invalid_request", "", "The value of a parameter is not supported."},
+	90094:   {"consent_required", "", "An administrator of the directory has set a policy that prevents you from granting the application the permissions it is requesting."},
+	500112:  {"invalid_client", "", "The reply address does not match the reply address provided when requesting Authorization code."},
+	501481:  {"invalid_grant", "", "The Code_Verifier does not match the code_challenge supplied in the authorization request."},
+	501491:  {"invalid_request", "", "Invalid size of Code_Challenge parameter."},
+	650053:  {"invalid_client", "", "The application asked for a scope that doesn't exist on the resource '00000003-0000-0000-c000-000000000000'."},
+	700005:  {"invalid_grant", "", "Provided Authorization Code is intended to use against other tenant."},
+	700016:  {"unauthorized_client", "", "Application was not found in the directory. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant."},
+	700024:  {"invalid_client", "", "Client assertion is not within its valid time range."},
+	700054:  {"unsupported_response_type", "", "The response_type is not enabled for the application."},
+	700082:  {"invalid_grant", "", "The refresh token has expired due to inactivity."},
+	900144:  {"invalid_request", "", "The request must contain a required parameter that is missing."},
+	900561:  {"invalid_request", "", "The endpoint only accepts POST requests."},
+	7000215: {"invalid_client", "", "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID."},
+	7000218: {"invalid_client", "", "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."},
+	7000222: {"invalid_client", "", "The provided client secret keys for app are expired. Create new keys for your app."},
+	9002313: {"invalid_request", "", "Invalid request. Request is malformed or invalid."},
+	9010010: {"invalid_target", "", "The resource parameter provided in the request doesn't match with the requested scopes."},
 }
 
-// MutateClaims changes the claims of the ID tokens that follow; nil ends it.
-func (s *Sim) MutateClaims(change func(claims map[string]any)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mutate = change
+// refusal is an error that may happen to a correct client.
+func refusal(aadsts int) *failure {
+	m := meanings[aadsts]
+	return &failure{aadsts: aadsts, oauth: m.oauth, text: m.text, suberror: m.suberror}
 }
 
-// take removes and returns the first failure of a stage.
-func take(failures *[]Failure, stage Stage) (Failure, bool) {
-	i := slices.IndexFunc(*failures, func(f Failure) bool { return f.Stage == stage })
-	if i < 0 {
-		return Failure{}, false
-	}
-	f := (*failures)[i]
-	*failures = slices.Delete(*failures, i, i+1)
-	return f, true
+// violation is an error that only a wrong client meets. What is wrong is shown
+// and recorded, so no secret may be in it.
+func violation(aadsts int, format string, args ...any) *failure {
+	f := refusal(aadsts)
+	f.violation = fmt.Sprintf("AADSTS%d: ", aadsts) + fmt.Sprintf(format, args...)
+	f.text += " (" + fmt.Sprintf(format, args...) + ")"
+	return f
 }
 
-func (f Failure) answer(w http.ResponseWriter) {
+func (f *failure) httpStatus() int {
 	switch {
-	case f.HangUp:
-		panic(http.ErrAbortHandler)
-	case f.Location != "":
-		w.Header().Set("Location", f.Location)
-		w.WriteHeader(http.StatusTemporaryRedirect)
-	case f.Raw != "":
-		if f.ContentType != "" {
-			w.Header().Set("Content-Type", f.ContentType)
-		}
-		if f.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
-		}
-		w.WriteHeader(f.status())
-		_, _ = w.Write([]byte(f.Raw))
+	case f.status != 0:
+		return f.status
+	case f.oauth == "invalid_client":
+		return http.StatusUnauthorized
+	case f.oauth == "temporarily_unavailable":
+		return http.StatusServiceUnavailable
+	case f.oauth == "server_error":
+		return http.StatusInternalServerError
 	default:
-		writeTokenError(w, f.status(), f.Error, f.AADSTS, f.Text, f.Suberror)
-	}
-}
-
-func (f Failure) status() int {
-	if f.Status == 0 {
 		return http.StatusBadRequest
 	}
-	return f.Status
 }
 
-// description is an error_description as Entra writes it.
-func description(aadsts int, text string) (s, trace, correlation, stamp string) {
-	trace, correlation = newGUID(), newGUID()
-	stamp = time.Now().UTC().Format("2006-01-02 15:04:05Z")
-	return fmt.Sprintf("AADSTS%d: %s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s", aadsts, text, trace, correlation, stamp),
-		trace, correlation, stamp
+// trace identifies one request to Microsoft's support.
+type trace struct {
+	id, correlation string
+	at              time.Time
 }
 
-// failToken refuses at the token endpoint.
-func (s *Sim) failToken(w http.ResponseWriter, status int, code string, aadsts int, text, suberror string) {
-	s.violate("token: AADSTS%d %s", aadsts, text)
-	writeTokenError(w, status, code, aadsts, text, suberror)
-}
+type traceKey struct{}
 
-func writeTokenError(w http.ResponseWriter, status int, code string, aadsts int, text, suberror string) {
-	desc, trace, correlation, stamp := description(aadsts, text)
-	body := map[string]any{
-		"error": code, "error_description": desc, "error_codes": []int{aadsts}, "timestamp": stamp,
-		"trace_id": trace, "correlation_id": correlation,
-		"error_uri": "https://login.microsoftonline.com/error?code=" + strconv.Itoa(aadsts),
+// withTrace gives every request its ids. A caller may choose the correlation.
+func (s *Sim) withTrace(r *http.Request) *http.Request {
+	t := trace{id: newGUID(), correlation: r.Header.Get("client-request-id"), at: s.now().UTC()}
+	if !guid.MatchString(t.correlation) {
+		t.correlation = newGUID()
 	}
-	if suberror != "" {
-		body["suberror"] = suberror
+	return r.WithContext(context.WithValue(r.Context(), traceKey{}, t))
+}
+
+func traceOf(r *http.Request) trace {
+	t, _ := r.Context().Value(traceKey{}).(trace)
+	return t
+}
+
+func (t trace) timestamp() string { return t.at.Format("2006-01-02 15:04:05Z") }
+
+// describe is error_description as Microsoft writes it, line breaks included.
+func (t trace) describe(f *failure) string {
+	text := f.text
+	if f.aadsts != 0 {
+		text = fmt.Sprintf("AADSTS%d: %s", f.aadsts, f.text)
 	}
-	writeJSON(w, status, body)
+	return fmt.Sprintf("%s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s", text, t.id, t.correlation, t.timestamp())
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
+// errorBody has the members of Microsoft's error answer in its order.
+type errorBody struct {
+	Error         string `json:"error"`
+	Description   string `json:"error_description"`
+	Codes         []int  `json:"error_codes"`
+	Timestamp     string `json:"timestamp"`
+	TraceID       string `json:"trace_id"`
+	CorrelationID string `json:"correlation_id"`
+	URI           string `json:"error_uri,omitempty"`
+	Suberror      string `json:"suberror,omitempty"`
+	Claims        string `json:"claims,omitempty"`
 }
 
-// errorPage is what Entra shows when it does not know where to redirect to.
-func (s *Sim) errorPage(w http.ResponseWriter, aadsts int, text string) {
-	s.violate("authorize: AADSTS%d %s", aadsts, text)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	w.WriteHeader(http.StatusBadRequest)
-	_ = errorTemplate.Execute(w, struct {
-		AADSTS int
-		Text   string
-	}{aadsts, text})
+// writeFailure answers a program (RFC 6749 §5.2).
+func (s *Sim) writeFailure(w http.ResponseWriter, r *http.Request, f *failure) {
+	s.recordFailure(r, f)
+	t := traceOf(r)
+	body := errorBody{
+		Error: f.oauth, Description: t.describe(f), Codes: []int{}, Timestamp: t.timestamp(),
+		TraceID: t.id, CorrelationID: t.correlation, Suberror: f.suberror, Claims: f.claims,
+	}
+	if f.aadsts != 0 {
+		body.Codes = []int{f.aadsts}
+		body.URI = s.errorURI(r, f)
+	}
+	w.Header().Set("x-ms-clitelem", fmt.Sprintf("1,%d,0,,", f.aadsts))
+	writeJSON(w, r, f.httpStatus(), body)
 }
 
-var errorTemplate = template.Must(template.New("").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sign in: error</title></head>
-<body><h1>Sorry, but we’re having trouble signing you in.</h1><p>AADSTS{{.AADSTS}}: {{.Text}}</p><p>Simulated Microsoft sign-in: development only.</p></body></html>
-`))
+// callbackError is the answer that a browser carries (RFC 6749 §4.1.2.1).
+func (s *Sim) callbackError(r *http.Request, f *failure) url.Values {
+	s.recordFailure(r, f)
+	v := url.Values{"error": {f.oauth}, "error_description": {traceOf(r).describe(f)}}
+	if f.suberror != "" {
+		v.Set("error_subcode", f.suberror)
+	}
+	if f.claims != "" {
+		v.Set("claims", f.claims)
+	}
+	if f.aadsts != 0 {
+		v.Set("error_uri", s.errorURI(r, f))
+	}
+	return v
+}
 
-// newGUID makes a random GUID (RFC 9562 §5.4).
-func newGUID() string {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b) // never fails since Go 1.24
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+func (s *Sim) errorURI(r *http.Request, f *failure) string {
+	return s.authorityURL(r) + "/error?code=" + strconv.Itoa(f.aadsts)
+}
+
+func (s *Sim) recordFailure(r *http.Request, f *failure) {
+	if f.violation != "" {
+		s.violate(r, f.violation)
+	}
 }

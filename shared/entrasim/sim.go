@@ -1,223 +1,206 @@
-// Package entrasim is a simulated Microsoft Entra ID for tests and for the
-// development stack: discovery, keys, a sign-in page with demonstration people,
-// the token endpoint on the code leg. It answers in the shapes that Microsoft
-// documents and that recorded traffic shows, is strict about what it is asked,
-// and can be told to fail in the ways the real one does.
+// Package entrasim is a simulated Microsoft Entra ID, for tests and for the
+// development stack. It owns the shapes that Microsoft's v2.0 endpoints have on
+// the wire for a web application that signs people in: discovery, keys,
+// authorize with a page to pick a person, token, and the errors of each. It is
+// stricter than Microsoft: what a correct client would never send is refused
+// and recorded (Sim.Violations).
 //
-// It is never linked into a product and serves on loopback only. What it does
-// is not proof of what Microsoft does: facts from memory are knobs here, not
-// assertions.
+// It is a whole server in one package, one file per endpoint, and larger than
+// the house likes: its parts share one directory and mean nothing alone.
+//
+// It refuses to be a real identity provider. Nobody proves who they are, so it
+// answers on loopback only, and neither product may link it.
 package entrasim
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Tenant is a directory.
-type Tenant struct {
-	// ID is a lower-case GUID.
-	ID string
-	// Domain resolves to the tenant, like its GUID.
-	Domain string
-	Name   string
-}
+const (
+	// maxBody bounds a form: a code takes 2 kB, nothing else takes much.
+	maxBody = 64 << 10
+	// maxViolations bounds the list in a development stack that runs for days.
+	maxViolations = 1000
+)
 
-// User is a person in a tenant.
-type User struct {
-	// Tenant is the directory the person is signed in to here.
-	Tenant string
-	// Object is the oid: a GUID, distinct within its tenant only.
-	Object   string
-	Name     string
-	Username string
-	Email    string
-	// About says on the sign-in page what the person is good for.
-	About string
-	// Roles and Groups are put into tokens as they stand.
-	Roles  []string
-	Groups []string
-	// Overage leaves groups out and marks that there are too many.
-	Overage bool
-	// Home is the tenant a guest comes from.
-	Home string
-}
-
-// App is a registered application, single-tenant.
-type App struct {
-	ClientID string
-	Secret   string
-	// SecretExpired makes the secret one that has run out.
-	SecretExpired bool
-	Tenant        string
-	// RedirectURIs of platform Web; localhost matches on any port.
-	RedirectURIs []string
-	// AssignmentRequired lets in only people who have a role.
-	AssignmentRequired bool
-}
-
-// Options say what there is.
+// Options of a simulator. Demo fills them with a demonstration directory.
 type Options struct {
+	// Tenants, Users and Apps are the directory.
 	Tenants []Tenant
 	Users   []User
 	Apps    []App
+	// BaseURL is the authority, such as http://localhost:8789, without a slash
+	// at the end. Empty: the address that each request came to.
+	BaseURL string
+	// Now is the clock; nil is time.Now. Tests share theirs with the gateway.
+	Now func() time.Time
+	// Logger hears of violations; nil is silent.
+	Logger *slog.Logger
 }
 
-// Sim is a running simulation. It is safe for concurrent use.
+// Sim is one simulated Entra ID. It is safe for concurrent use.
 type Sim struct {
-	listener net.Listener
-	base     string
+	dir      directory
+	base     *url.URL // nil: taken from each request
+	now      func() time.Time
+	logger   *slog.Logger
+	handler  http.Handler
+	personal *Key // signs for personal accounts, under their fixed issuer
 
-	mu sync.Mutex
-	// guards below
-	opts       Options
-	keys       *keyring
-	codes      map[string]code
+	mu         sync.Mutex // guards below
+	published  map[*Key]bool
+	signing    *Key
+	keyCount   int
+	codes      map[string]*signIn
+	refresh    map[string]*signIn
+	planned    map[endpoint][]Outcome
+	claims     []func(map[string]any)
+	headers    []func(map[string]any)
 	violations []string
-	failures   []Failure
-	mutate     func(claims map[string]any)
-	offset     time.Duration
-	tokenCalls int
 }
 
-// code is an authorization code that was given out.
-type code struct {
-	app       App
-	user      User
-	redirect  string
-	nonce     string
-	challenge string
-	scope     string
-	issued    time.Time
-	used      bool
-}
-
-// New makes a simulation that will listen on addr ("localhost:0"), which must
-// be loopback. Serve starts it.
-func New(addr string, opts Options) (*Sim, error) {
-	listener, err := net.Listen("tcp", addr) //nolint:noctx // returns at once
+// New checks the options, reports every problem at once, and makes the keys.
+func New(o Options) (*Sim, error) {
+	dir, err := newDirectory(o)
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, fmt.Errorf("simulated directory: %w", err)
 	}
-	tcp, ok := listener.Addr().(*net.TCPAddr)
-	if !ok || !tcp.IP.IsLoopback() {
-		return nil, errors.Join(fmt.Errorf("the simulated Microsoft sign-in serves on loopback only, not on %s", listener.Addr()), listener.Close())
+	s := &Sim{
+		dir: dir, now: o.Now, logger: o.Logger,
+		published: make(map[*Key]bool), planned: make(map[endpoint][]Outcome),
+		codes: make(map[string]*signIn), refresh: make(map[string]*signIn),
 	}
-	keys, err := newKeyring()
-	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+	if s.now == nil {
+		s.now = time.Now
 	}
-	return &Sim{
-		listener: listener, base: fmt.Sprintf("http://localhost:%d", tcp.Port),
-		opts: opts, keys: keys, codes: map[string]code{},
-	}, nil
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if o.BaseURL != "" {
+		if s.base, err = url.Parse(o.BaseURL); err != nil {
+			return nil, fmt.Errorf("base URL: %w", err)
+		}
+		if s.base.Host == "" || s.base.Path != "" {
+			return nil, fmt.Errorf("base URL %q is not scheme://host", o.BaseURL)
+		}
+	}
+	if err := s.firstKeys(); err != nil {
+		return nil, err
+	}
+	s.handler = s.routes()
+	return s, nil
 }
 
-// URL is the authority: scheme, host and port.
-func (s *Sim) URL() string { return s.base }
+func (s *Sim) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", s.discovery)
+	mux.HandleFunc("GET /{tenant}/discovery/v2.0/keys", s.keys)
+	mux.HandleFunc("GET /{tenant}/oauth2/v2.0/authorize", s.showSignIn)
+	// Another site must not sign somebody in behind their back.
+	mux.Handle("POST /{tenant}/oauth2/v2.0/authorize",
+		http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.finishSignIn)))
+	mux.HandleFunc("/{tenant}/oauth2/v2.0/token", s.token)
+	mux.HandleFunc("GET /favicon.ico", http.NotFound) // browsers ask unbidden
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.violate(r, fmt.Sprintf("%s %s is not simulated", r.Method, strconv.Quote(r.URL.Path)))
+		http.NotFound(w, r)
+	})
+	return mux
+}
 
-// Serve answers until ctx ends.
-func (s *Sim) Serve(ctx context.Context) error {
-	srv := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
+// Handler answers as login.microsoftonline.com would. It refuses every request
+// that came in over an address other than loopback, and, against DNS
+// rebinding, every request for a host that is neither loopback nor the
+// authority's own.
+func (s *Sim) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		if tcp, ok := local.(*net.TCPAddr); (ok && !tcp.IP.IsLoopback()) || !s.knowsHost(r.Host) {
+			http.Error(w, "the simulated sign-in answers on loopback only", http.StatusForbidden)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		s.handler.ServeHTTP(w, s.withTrace(r))
+	})
+}
+
+// Serve answers on the listener until ctx ends. A listener that others could
+// reach is closed and refused.
+func (s *Sim) Serve(ctx context.Context, l net.Listener) error {
+	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		return errors.Join(fmt.Errorf("the simulated sign-in listens on loopback only, not on %s", l.Addr()), l.Close())
+	}
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxBody,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+	}
+	// There is nothing to drain: whoever stops a simulator wants it gone.
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
-	if err := srv.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("simulated Microsoft sign-in: %w", err)
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the simulated sign-in: %w", err)
 	}
 	return nil
 }
 
-func (s *Sim) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", s.discovery)
-	mux.HandleFunc("GET /{tenant}/discovery/v2.0/keys", s.keysDocument)
-	mux.HandleFunc("GET /{tenant}/oauth2/v2.0/authorize", s.authorizePage)
-	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/authorize", s.authorizeChoice)
-	mux.HandleFunc("/{tenant}/oauth2/v2.0/token", s.tokenEndpoint)
-	return withHeaders(mux)
-}
-
-// withHeaders adds what every answer of Entra has.
-func withHeaders(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-Ms-Request-Id", newGUID())
-		h.Set("X-Ms-Ests-Server", "2.1.0 - entrasim")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-		h.Set("Cache-Control", "no-store, no-cache")
-		next.ServeHTTP(w, r)
-	})
-}
-
-// now is the simulation's clock, which Advance moves.
-func (s *Sim) now() time.Time { return time.Now().Add(s.offset) }
-
-// Advance moves the simulation's clock.
-func (s *Sim) Advance(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.offset += d
-}
-
-// Violations lists what was asked that the real one would refuse or ignore.
+// Violations lists what clients sent that a correct client would not have, in
+// order: unknown parameters, resource, a missing scope, a wrong redirect URI,
+// client or tenant, a GET of the token endpoint, a code used twice, and so on.
 func (s *Sim) Violations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.violations)
 }
 
-// TokenCalls is how many requests the token endpoint had.
-func (s *Sim) TokenCalls() int {
+func (s *Sim) violate(r *http.Request, what string) {
+	s.logger.WarnContext(r.Context(), "request that Microsoft would refuse", slog.String("violation", what))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tokenCalls
-}
-
-func (s *Sim) violate(format string, args ...any) {
-	s.violations = append(s.violations, fmt.Sprintf(format, args...))
-}
-
-// tenant finds a directory by GUID, in any case, or by domain.
-func (s *Sim) tenant(name string) (Tenant, bool) {
-	for _, t := range s.opts.Tenants {
-		if strings.EqualFold(name, t.ID) || t.Domain != "" && strings.EqualFold(name, t.Domain) {
-			return t, true
-		}
+	if len(s.violations) < maxViolations {
+		s.violations = append(s.violations, what)
 	}
-	return Tenant{}, false
 }
 
-func (s *Sim) app(clientID, tenant string) (App, bool) {
-	for _, a := range s.opts.Apps {
-		if a.ClientID == clientID && a.Tenant == tenant {
-			return a, true
-		}
+// authorityURL is scheme://host of the authority, as the caller knows it.
+func (s *Sim) authorityURL(r *http.Request) string {
+	switch {
+	case s.base != nil:
+		return s.base.Scheme + "://" + s.base.Host
+	case r.TLS != nil:
+		return "https://" + r.Host
+	default:
+		return "http://" + r.Host
 	}
-	return App{}, false
 }
 
-// matchesRedirect compares as Entra does: exactly, but for the port of
-// http://localhost.
-func matchesRedirect(registered []string, uri string) bool {
-	return slices.ContainsFunc(registered, func(r string) bool {
-		return r == uri || withoutLocalPort(r) == withoutLocalPort(uri)
-	})
-}
-
-func withoutLocalPort(uri string) string {
-	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "http" || u.Hostname() != "localhost" {
-		return uri
+func (s *Sim) knowsHost(host string) bool {
+	if s.base != nil && strings.EqualFold(host, s.base.Host) {
+		return true
 	}
-	u.Host = "localhost"
-	return u.String()
+	name := (&url.URL{Host: host}).Hostname()
+	return name == "localhost" || net.ParseIP(name).IsLoopback()
+}
+
+// newGUID makes a random GUID (RFC 9562 §5.4).
+func newGUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

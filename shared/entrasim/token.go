@@ -1,11 +1,14 @@
 package entrasim
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
-	mathrand "math/rand/v2"
+	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -14,170 +17,250 @@ import (
 	"time"
 )
 
-// codeLifetime is how long a code can be redeemed.
-const codeLifetime = 10 * time.Minute
+// refreshIdle is how long an unused refresh token lives.
+const refreshIdle = 90 * 24 * time.Hour
 
-// tokenEndpoint redeems codes. Refresh tokens are not simulated: nothing asks
-// for offline_access yet, and who does gets the error of an app without it.
-func (s *Sim) tokenEndpoint(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tokenCalls++
-	if f, ok := take(&s.failures, StageToken); ok {
-		f.answer(w)
-		return
-	}
-	if r.Method != http.MethodPost {
-		s.failToken(w, http.StatusBadRequest, "invalid_request", 900561, "The endpoint only accepts POST requests. Received a "+r.Method+" request.", "")
-		return
-	}
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
-		s.failToken(w, http.StatusBadRequest, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.", "")
-		return
-	}
-	tenant, ok := s.tenant(r.PathValue("tenant"))
-	if !ok {
-		s.failToken(w, http.StatusBadRequest, "invalid_tenant", 90002, "Tenant '"+r.PathValue("tenant")+"' not found.", "")
-		return
-	}
-	app, ok := s.authenticate(w, r, tenant)
-	if !ok {
-		return
-	}
-	switch r.PostFormValue("grant_type") {
-	case "authorization_code":
-		s.redeem(w, r, app)
-	case "":
-		s.failToken(w, http.StatusBadRequest, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.", "")
-	default:
-		s.failToken(w, http.StatusBadRequest, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.", "")
-	}
+// tokenParameters are all that a client may send.
+var tokenParameters = []string{
+	"client_id", "client_secret", "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope",
 }
 
-// authenticate checks the client's secret, in the body or by Basic.
-func (s *Sim) authenticate(w http.ResponseWriter, r *http.Request, tenant Tenant) (App, bool) {
-	id, secret := r.PostFormValue("client_id"), r.PostFormValue("client_secret")
-	if user, pass, ok := r.BasicAuth(); ok {
-		// RFC 6749 §2.3.1: both are form-encoded first.
-		id, _ = url.QueryUnescape(user)
-		secret, _ = url.QueryUnescape(pass)
-	}
-	app, ok := s.app(id, tenant.ID)
-	if !ok {
-		s.failToken(w, http.StatusBadRequest, "unauthorized_client", 700016, "Application with identifier '"+id+"' was not found in the directory '"+tenant.Name+"'.", "")
-		return App{}, false
-	}
-	switch {
-	case secret == "":
-		s.failToken(w, http.StatusUnauthorized, "invalid_client", 7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.", "")
-	case subtle.ConstantTimeCompare([]byte(secret), []byte(app.Secret)) != 1:
-		s.failToken(w, http.StatusUnauthorized, "invalid_client", 7000215, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID.", "")
-	case app.SecretExpired:
-		s.failToken(w, http.StatusUnauthorized, "invalid_client", 7000222, "The provided client secret keys for app are expired.", "")
-	default:
-		return app, true
-	}
-	return App{}, false
+// tokenResponse has the members of Microsoft's answer in its order.
+type tokenResponse struct {
+	TokenType    string `json:"token_type"`
+	Scope        string `json:"scope"`
+	ExpiresIn    int    `json:"expires_in"`
+	ExtExpiresIn int    `json:"ext_expires_in"`
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
 }
 
-func (s *Sim) redeem(w http.ResponseWriter, r *http.Request, app App) {
-	value := r.PostFormValue("code")
-	c, ok := s.codes[value]
-	invalid := func(aadsts int, text, suberror string) {
-		s.failToken(w, http.StatusBadRequest, "invalid_grant", aadsts, text, suberror)
+// token is the token endpoint (RFC 6749 §3.2).
+func (s *Sim) token(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Pragma", "no-cache")
+	h.Set("Expires", "-1")
+	planned, diverted := s.take(tokenEndpoint)
+	late := planned.Fault == Truncated || planned.Fault == NoIDToken
+	if diverted && !late {
+		s.divert(w, r, planned)
+		return
 	}
-	switch {
-	case !ok || c.app.ClientID != app.ClientID:
-		invalid(70000, "The provided value for the 'code' parameter is not valid.", "bad_token")
-	case c.used:
-		invalid(54005, "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token.", "")
-	case s.now().Sub(c.issued) > codeLifetime:
-		invalid(70008, "The provided authorization code or refresh token has expired due to inactivity.", "token_expired")
-	case c.redirect != r.PostFormValue("redirect_uri"):
-		s.failToken(w, http.StatusBadRequest, "invalid_client", 500112, "The reply address does not match the reply address provided when requesting Authorization code.", "")
-	case c.challenge != "" && !verifies(c.challenge, r.PostFormValue("code_verifier")):
-		invalid(501481, "The Code_Verifier does not match the code_challenge supplied in the authorization request.", "")
-	default:
-		c.used = true
-		s.codes[value] = c
-		s.issueTokens(w, c)
+	answer, f := s.redeem(r)
+	if f != nil {
+		s.writeFailure(w, r, f)
+		return
 	}
-}
-
-func verifies(challenge, verifier string) bool {
-	sum := sha256.Sum256([]byte(verifier))
-	return subtle.ConstantTimeCompare([]byte(challenge), []byte(base64.RawURLEncoding.EncodeToString(sum[:]))) == 1
-}
-
-func (s *Sim) issueTokens(w http.ResponseWriter, c code) {
-	answer := map[string]any{
-		"token_type": "Bearer", "scope": strings.TrimSpace(strings.ReplaceAll(c.scope, "offline_access", "")),
-		// Entra's access tokens live for a random time; the gateway must
-		// not care, nor look into them.
-		"expires_in": 3600 + mathrand.IntN(1800), "ext_expires_in": 5399,
-		"access_token": "eyJ0eXAiOiJKV1QifQ." + newGUID() + ".opaque",
-	}
-	if slices.Contains(strings.Fields(c.scope), "offline_access") {
-		s.violate("token: offline_access was asked for, and refresh tokens are not simulated")
-	}
-	if slices.Contains(strings.Fields(c.scope), "openid") {
-		idToken, err := s.idToken(c)
+	h.Set("x-ms-clitelem", "1,0,0,,")
+	switch planned.Fault {
+	case NoIDToken:
+		answer.IDToken = ""
+	case Truncated:
+		body, err := json.Marshal(answer)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		answer["id_token"] = idToken
+		planned.Fault.happen(w, r, body)
+		return
 	}
-	w.Header().Set("Pragma", "no-cache")
-	writeJSON(w, http.StatusOK, answer)
+	writeJSON(w, r, http.StatusOK, answer)
 }
 
-// idToken makes a v2.0 ID token. Microsoft back-dates iat and nbf by five
-// minutes, so exp is 3900 seconds after them.
-func (s *Sim) idToken(c code) (string, error) {
-	u, issued := c.user, s.now().Add(-5*time.Minute).Unix()
-	claims := map[string]any{
-		"aud": c.app.ClientID, "iss": s.base + "/" + u.Tenant + "/v2.0", "iat": issued, "nbf": issued, "exp": issued + 3900,
-		"sub": pairwise(c.app.ClientID, u), "tid": u.Tenant, "ver": "2.0",
-		"uti": newGUID(), "rh": "1." + newGUID(), "aio": newGUID(),
+// redeem checks the request and answers with tokens.
+func (s *Sim) redeem(r *http.Request) (tokenResponse, *failure) {
+	at, f := s.dir.authority(r.PathValue("tenant"))
+	if f != nil {
+		return tokenResponse{}, f
 	}
-	if c.nonce != "" {
-		claims["nonce"] = c.nonce
+	form, f := parseTokenForm(r)
+	if f != nil {
+		return tokenResponse{}, f
 	}
-	scopes := strings.Fields(c.scope)
-	if slices.Contains(scopes, "profile") {
-		claims["oid"], claims["name"], claims["preferred_username"] = u.Object, u.Name, u.Username
+	app, f := s.authenticate(r, form, at)
+	if f != nil {
+		return tokenResponse{}, f
 	}
-	if slices.Contains(scopes, "email") && u.Email != "" {
-		claims["email"] = u.Email
+	scopes, f := parseScopes(form.Get("scope"))
+	if f != nil {
+		return tokenResponse{}, f
 	}
-	if len(u.Roles) > 0 {
-		claims["roles"] = u.Roles
+	var in signIn
+	switch form.Get("grant_type") {
+	case "authorization_code":
+		in, f = s.redeemCode(form, app, at)
+	case "refresh_token":
+		in, f = s.redeemRefresh(form, app)
+	default:
+		f = violation(70003, "token: grant_type %q", form.Get("grant_type"))
 	}
+	if f != nil {
+		return tokenResponse{}, f
+	}
+	// Microsoft's extension, which its own libraries rely on: the scopes of
+	// the token leg replace those of the authorization.
+	if len(scopes) > 0 {
+		in.scopes = scopes
+	}
+	return s.issue(s.authorityURL(r), in)
+}
+
+// parseTokenForm accepts a form in the body of a POST and nothing else.
+func parseTokenForm(r *http.Request) (url.Values, *failure) {
+	if r.Method != http.MethodPost {
+		return nil, violation(900561, "token: received a %s request", r.Method)
+	}
+	if r.URL.RawQuery != "" {
+		return nil, violation(9002313, "token: parameters in the address")
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, violation(900144, "token: the body is %q, not a form", r.Header.Get("Content-Type"))
+	}
+	if err := r.ParseForm(); err != nil {
+		return nil, violation(9002313, "token: the form cannot be parsed")
+	}
+	if _, ok := r.PostForm["resource"]; ok {
+		return nil, violation(9010010, "token: parameter %q", "resource")
+	}
+	return r.PostForm, checkParameters("token", r.PostForm, tokenParameters, "grant_type")
+}
+
+// authenticate finds out which application is asking (RFC 6749 §2.3.1): by its
+// secret in the body or by HTTP Basic, never by both.
+func (s *Sim) authenticate(r *http.Request, form url.Values, at authority) (*App, *failure) {
+	id, secret := form.Get("client_id"), form.Get("client_secret")
+	if user, password, ok := r.BasicAuth(); ok {
+		// Both are form-encoded before they are joined.
+		basicID, err1 := url.QueryUnescape(user)
+		basicSecret, err2 := url.QueryUnescape(password)
+		if err1 != nil || err2 != nil || secret != "" || (id != "" && id != basicID) {
+			return nil, violation(9002313, "token: the client authenticates twice or malformed")
+		}
+		id, secret = basicID, basicSecret
+	}
+	if id == "" {
+		return nil, violation(900144, "token: parameter %q is missing", "client_id")
+	}
+	app, f := s.dir.app(id, at)
+	if f != nil {
+		return nil, f
+	}
+	if secret == "" {
+		return nil, violation(7000218, "token: client %q", id)
+	}
+	for _, known := range app.Secrets {
+		if subtle.ConstantTimeCompare([]byte(known.Value), []byte(secret)) != 1 {
+			continue
+		}
+		if !known.ExpiresAt.IsZero() && !s.now().Before(known.ExpiresAt) {
+			return nil, refusal(7000222)
+		}
+		return app, nil
+	}
+	return nil, refusal(7000215)
+}
+
+// redeemCode uses up a code (RFC 6749 §4.1.3, RFC 7636 §4.6). A request with
+// anything wrong in it leaves the code as it was.
+func (s *Sim) redeemCode(form url.Values, app *App, at authority) (signIn, *failure) {
+	for _, name := range []string{"code", "redirect_uri"} {
+		if form.Get(name) == "" {
+			return signIn{}, violation(900144, "token: parameter %q is missing", name)
+		}
+	}
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.codes[form.Get("code")]
 	switch {
-	case u.Overage:
-		claims["_claim_names"] = map[string]string{"groups": "src1"}
-		claims["_claim_sources"] = map[string]any{"src1": map[string]string{
-			"endpoint": "https://graph.windows.net/" + u.Tenant + "/users/" + u.Object + "/getMemberObjects",
-		}}
-	case len(u.Groups) > 0:
-		claims["groups"] = u.Groups
+	case in == nil || in.app != app:
+		return signIn{}, refusal(70000)
+	case !at.admits(in.user):
+		return signIn{}, violation(700005, "token: the code was issued at %q, not at %q", in.at.segment, at.segment)
+	case in.redeemed:
+		// "The client MUST NOT use the authorization code more than once."
+		return signIn{}, violation(54005, "token: a code was used twice")
+	case !now.Before(in.issuedAt.Add(codeLifetime)):
+		return signIn{}, refusal(70008)
+	case in.redirectURI != form.Get("redirect_uri"):
+		return signIn{}, violation(500112, "token: redirect_uri %q", form.Get("redirect_uri"))
+	case !verifies(form.Get("code_verifier"), in.challenge):
+		return signIn{}, refusal(501481)
 	}
-	if u.Home != "" {
-		claims["idp"], claims["acct"] = s.base+"/"+u.Home+"/v2.0", 1
-	}
-	if s.mutate != nil {
-		s.mutate(claims)
-	}
-	raw, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
-	}
-	return s.keys.signing.sign(raw, nil)
+	in.redeemed = true
+	return *in, nil
 }
 
-// pairwise is a subject that differs from application to application.
-func pairwise(clientID string, u User) string {
-	sum := sha256.Sum256([]byte(clientID + u.Tenant + u.Object))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+// verifies checks PKCE: enforced if, and only if, a challenge was sent.
+func verifies(verifier, challenge string) bool {
+	if challenge == "" {
+		return verifier == ""
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:]) == challenge
+}
+
+// redeemRefresh continues a sign-in. The token stays good, as Microsoft's does:
+// each use gives a new one beside it.
+func (s *Sim) redeemRefresh(form url.Values, app *App) (signIn, *failure) {
+	if form.Get("refresh_token") == "" {
+		return signIn{}, violation(900144, "token: parameter %q is missing", "refresh_token")
+	}
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.refresh[form.Get("refresh_token")]
+	switch {
+	case in == nil || in.app != app:
+		return signIn{}, refusal(70000)
+	case !now.Before(in.issuedAt.Add(refreshIdle)):
+		return signIn{}, refusal(700082)
+	}
+	next := *in
+	next.nonce = "" // a nonce belongs to the first id_token only
+	return next, nil
+}
+
+// issue makes the tokens of a sign-in.
+func (s *Sim) issue(base string, in signIn) (tokenResponse, *failure) {
+	granted := slices.DeleteFunc(slices.Clone(in.scopes), func(scope string) bool { return scope == "offline_access" })
+	slices.Sort(granted)
+	var random [2]byte
+	_, _ = rand.Read(random[:])                                     // never fails
+	lifetime := 3599 + int(binary.BigEndian.Uint16(random[:]))%1801 // 60 to 90 minutes: clients must read it
+	answer := tokenResponse{
+		TokenType: "Bearer", Scope: strings.Join(granted, " "), ExpiresIn: lifetime, ExtExpiresIn: lifetime,
+		AccessToken: opaqueAccessToken(),
+	}
+	if slices.Contains(in.scopes, "openid") {
+		token, err := s.idToken(base, in)
+		if err != nil {
+			return tokenResponse{}, &failure{oauth: "server_error", text: err.Error()}
+		}
+		answer.IDToken = token
+	}
+	if slices.Contains(in.scopes, "offline_access") {
+		answer.RefreshToken = "1." + randomText(codeBytes)
+		in.issuedAt = s.now()
+		s.mu.Lock()
+		// A dead token is remembered for a while to say so.
+		maps.DeleteFunc(s.refresh, func(_ string, old *signIn) bool { return in.issuedAt.Sub(old.issuedAt) > 2*refreshIdle })
+		s.refresh[answer.RefreshToken] = &in
+		s.mu.Unlock()
+	}
+	return answer, nil
+}
+
+// opaqueAccessToken looks like a token for Microsoft Graph: a JWT with a nonce
+// in its header, which only Graph can verify. Nobody else may look inside.
+func opaqueAccessToken() string {
+	header := fmt.Sprintf(`{"typ":"JWT","nonce":%q,"alg":"RS256"}`, randomText(32))
+	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + randomText(900) + "." + randomText(256)
+}
+
+func randomText(bytes int) string {
+	random := make([]byte, bytes)
+	_, _ = rand.Read(random) // never fails
+	return base64.RawURLEncoding.EncodeToString(random)
 }

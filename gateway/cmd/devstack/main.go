@@ -8,12 +8,14 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -93,9 +95,7 @@ func environment(getenv func(string) (string, bool)) (func(string) (string, bool
 		if err != nil {
 			return nil, err
 		}
-		for k, v := range more {
-			values[k] = v
-		}
+		maps.Copy(values, more)
 	}
 	return func(key string) (string, bool) {
 		if v, ok := getenv(key); ok {
@@ -121,12 +121,12 @@ func (s stack) run(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	simulated := !s.hasMicrosoft()
 	if simulated {
-		sim, err := entrasim.New("localhost:0", entrasim.Demo(s.public+"/callback"))
+		env, serve, err := s.simulate(ctx)
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
-		s.env = simulation(sim)
-		group.Go(func() error { return sim.Serve(ctx) })
+		s.env = env
+		group.Go(func() error { return serve(ctx) })
 	}
 	cfg, err := config.Load(config.Source{
 		File: "the development configuration", Data: s.configuration(simulated), Env: s.env, ReadFile: os.ReadFile, InsecureDevelopment: true,
@@ -153,13 +153,25 @@ func (s stack) hasMicrosoft() bool {
 	return false
 }
 
-// simulation is the environment that names the simulator's application.
-func simulation(sim *entrasim.Sim) func(string) (string, bool) {
-	values := map[string]string{
-		"MICROSOFT_CLIENT_ID": entrasim.DemoClientID, "MICROSOFT_CLIENT_SECRET": sim.Secret(entrasim.DemoClientID),
-		"MICROSOFT_TENANT_ID": entrasim.DemoTenant, "MICROSOFT_AUTHORITY_HOST": sim.URL(),
+// simulate makes a simulated Microsoft on loopback. It returns the environment
+// that names its application, whose secret is random, and what serves it.
+func (s stack) simulate(ctx context.Context) (env func(string) (string, bool), serve func(context.Context) error, err error) {
+	secret := rand.Text()
+	sim, err := entrasim.New(entrasim.Demo(entrasim.DemoClientID, secret, s.public+"/callback"))
+	if err != nil {
+		return nil, nil, err
 	}
-	return func(key string) (string, bool) { v, ok := values[key]; return v, ok }
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	values := map[string]string{
+		"MICROSOFT_CLIENT_ID": entrasim.DemoClientID, "MICROSOFT_CLIENT_SECRET": secret,
+		"MICROSOFT_TENANT_ID":      entrasim.DemoTenant,
+		"MICROSOFT_AUTHORITY_HOST": fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port), //nolint:errcheck // a tcp listener
+	}
+	env = func(key string) (string, bool) { v, ok := values[key]; return v, ok }
+	return env, func(ctx context.Context) error { return sim.Serve(ctx, listener) }, nil
 }
 
 // configuration is the development configuration file. With the simulator,
@@ -172,7 +184,7 @@ access:
   - {name: members may calculate, roles: [%s], tools: [math_add, math_subtract, math_multiply]}
   - {name: engineers may divide, groups: [%s], tools: [math_divide]}
   - {name: everybody may ask who they are, tenants: [%s], tools: [whoami]}
-`, entrasim.DemoRoleAdmin, entrasim.DemoRoleUser, entrasim.DemoEngineering, entrasim.DemoTenant)
+`, entrasim.RoleAdmin, entrasim.RoleUser, entrasim.GroupEngineering, entrasim.DemoTenant)
 	if !simulated {
 		rules = "\naccess:\n  - {name: everybody in the tenant, tenants: [\"*\"], tools: [\"*\"]}\n"
 	}

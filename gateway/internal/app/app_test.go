@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -27,23 +28,28 @@ import (
 // clientRedirect is where the test's MCP client listens; nobody goes there.
 const clientRedirect = "http://127.0.0.1:4711/callback"
 
+// demoSecret is the application's client secret.
+const demoSecret = "demo-secret-canary"
+
 // demoRules give each demonstration person something else.
 const demoRules = `
 access:
   - {name: administrators, roles: [Mcp.Admin], tools: ["*"]}
   - {name: members, roles: [Mcp.User], tools: [math_add, math_subtract, math_multiply]}
-  - {name: engineers, groups: [` + entrasim.DemoEngineering + `], tools: [math_divide]}
+  - {name: engineers, groups: [` + entrasim.GroupEngineering + `], tools: [math_divide]}
   - {name: everybody, tenants: ["*"], tools: [whoami]}
 `
 
 // gateway is a running gateway with its simulated Microsoft.
 type gateway struct {
-	t    *testing.T
-	url  string
-	sim  *entrasim.Sim
-	dir  string
-	logs *lockedBuffer
-	stop func() error
+	t   *testing.T
+	url string
+	sim *entrasim.Sim
+	// authority is the simulated Microsoft's address.
+	authority string
+	dir       string
+	logs      *lockedBuffer
+	stop      func() error
 }
 
 // lockedBuffer gathers logs from many goroutines.
@@ -64,23 +70,25 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// newSim starts a simulated Microsoft for a gateway at url.
-func newSim(t *testing.T, url string) *entrasim.Sim {
+// newSim starts a simulated Microsoft for a gateway at url and returns it with
+// its own address.
+func newSim(t *testing.T, url string) (sim *entrasim.Sim, authority string) {
 	t.Helper()
-	sim, err := entrasim.New("localhost:0", entrasim.Demo(url+"/callback"))
+	sim, err := entrasim.New(entrasim.Demo(entrasim.DemoClientID, demoSecret, url+"/callback"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	l, authority := listen(t)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- sim.Serve(ctx) }()
+	go func() { done <- sim.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	return sim
+	return sim, authority
 }
 
 func listen(t *testing.T) (net.Listener, string) {
@@ -96,7 +104,8 @@ func listen(t *testing.T) (net.Listener, string) {
 func start(t *testing.T, extra string) *gateway {
 	t.Helper()
 	l, url := listen(t)
-	g := &gateway{t: t, url: url, sim: newSim(t, url), dir: t.TempDir(), logs: &lockedBuffer{}}
+	g := &gateway{t: t, url: url, dir: t.TempDir(), logs: &lockedBuffer{}}
+	g.sim, g.authority = newSim(t, url)
 	if err := keyring.Create(filepath.Join(g.dir, "keys.json"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +116,8 @@ func start(t *testing.T, extra string) *gateway {
 func (g *gateway) config(extra string) *config.Config {
 	g.t.Helper()
 	env := map[string]string{
-		"MICROSOFT_CLIENT_ID": entrasim.DemoClientID, "MICROSOFT_CLIENT_SECRET": g.sim.Secret(entrasim.DemoClientID),
-		"MICROSOFT_TENANT_ID": entrasim.DemoDomain, "MICROSOFT_AUTHORITY_HOST": g.sim.URL(),
+		"MICROSOFT_CLIENT_ID": entrasim.DemoClientID, "MICROSOFT_CLIENT_SECRET": demoSecret,
+		"MICROSOFT_TENANT_ID": entrasim.DemoDomain, "MICROSOFT_AUTHORITY_HOST": g.authority,
 	}
 	data := fmt.Sprintf("public_url: %s\nstate_dir: %q\n%s%s", g.url, g.dir, demoRules, extra)
 	cfg, err := config.Load(config.Source{
@@ -266,9 +275,7 @@ func (g *gateway) post(bearer, body string, header http.Header) (*http.Response,
 	if bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+bearer)
 	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		g.t.Fatal(err)

@@ -126,7 +126,7 @@ func TestConsentComesFirstAndIsBoundToTheBrowser(t *testing.T) {
 		t.Errorf("the page shows neither who asks nor where the answer goes:\n%s", consent.body)
 	}
 	csp := consent.header.Get("Content-Security-Policy")
-	for _, want := range []string{"form-action 'self' " + g.sim.URL() + " http://127.0.0.1:4711", "frame-ancestors 'none'"} {
+	for _, want := range []string{"form-action 'self' " + g.authority + " http://127.0.0.1:4711", "frame-ancestors 'none'"} {
 		if !strings.Contains(csp, want) {
 			t.Errorf("the policy lacks %q: %s", want, csp)
 		}
@@ -151,7 +151,7 @@ func TestConsentComesFirstAndIsBoundToTheBrowser(t *testing.T) {
 	})
 	t.Run("a callback in another browser is refused", func(t *testing.T) {
 		microsoft, _ := attacker.press(ctx, consent, "allow")
-		callback, err := entrasim.SignIn(ctx, microsoft.url.String(), entrasim.DemoTenant+"/"+entrasim.DemoAdmin)
+		callback, err := entrasim.SignIn(ctx, http.DefaultClient, microsoft.url.String(), entrasim.Ada)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +176,7 @@ func TestAHeadRequestDoesNotConsumeTheCallback(t *testing.T) {
 	b := newBrowser(t)
 	consent, _ := b.open(t.Context(), g.authorizeURL(newAuthorization(g.registration()), nil))
 	microsoft, _ := b.press(t.Context(), consent, "allow")
-	callback, err := entrasim.SignIn(t.Context(), microsoft.url.String(), entrasim.DemoTenant+"/"+entrasim.DemoAdmin)
+	callback, err := entrasim.SignIn(t.Context(), http.DefaultClient, microsoft.url.String(), entrasim.Ada)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,28 +208,31 @@ func TestDenyingTellsTheClient(t *testing.T) {
 // client an answer; none ends in a dead end.
 func TestFailuresAtMicrosoft(t *testing.T) {
 	t.Parallel()
+	type outcome = entrasim.Outcome
+	authorize := func(o outcome) func(*entrasim.Sim) { return func(s *entrasim.Sim) { s.FailAuthorize(o) } }
+	token := func(o outcome) func(*entrasim.Sim) { return func(s *entrasim.Sim) { s.FailToken(o) } }
 	for _, tt := range []struct {
-		name    string
-		failure entrasim.Failure
-		status  int
-		says    string
-		code    string
+		name   string
+		fail   func(*entrasim.Sim)
+		status int
+		says   string
+		code   string
 	}{
-		{"Conditional Access", entrasim.Failure{Stage: entrasim.StageAuthorize, Error: "access_denied", AADSTS: 53003, Text: "Blocked."}, 403, "AADSTS53003", oauth.CodeAccessDenied},
-		{"not assigned", entrasim.Failure{Stage: entrasim.StageAuthorize, Error: "access_denied", AADSTS: 50105, Text: "Not assigned."}, 403, "not assigned to this application", oauth.CodeAccessDenied},
-		{"an admin must approve", entrasim.Failure{Stage: entrasim.StageAuthorize, Error: "access_denied", AADSTS: 90094, Text: "x"}, 403, "must approve", oauth.CodeAccessDenied},
-		{"Microsoft is busy", entrasim.Failure{Stage: entrasim.StageAuthorize, Error: "temporarily_unavailable", AADSTS: 90033, Text: "x"}, 503, "did not answer", oauth.CodeTemporarilyUnavailable},
-		{"a script as description", entrasim.Failure{Stage: entrasim.StageAuthorize, Error: "server_error", AADSTS: 1234567, Text: "<script>alert(1)</script>"}, 502, "AADSTS1234567", oauth.CodeServerError},
-		{"the secret is wrong", entrasim.Failure{Stage: entrasim.StageToken, Error: "invalid_client", AADSTS: 7000215, Status: 401, Text: "x"}, 502, "client secret is wrong", oauth.CodeServerError},
-		{"the secret has expired", entrasim.Failure{Stage: entrasim.StageToken, Error: "invalid_client", AADSTS: 7000222, Status: 401, Text: "x"}, 502, "has expired", oauth.CodeServerError},
-		{"a second factor", entrasim.Failure{Stage: entrasim.StageToken, Error: "invalid_grant", AADSTS: 50076, Suberror: "basic_action", Text: "x"}, 403, "second factor", oauth.CodeAccessDenied},
-		{"throttled", entrasim.Failure{Stage: entrasim.StageToken, Status: 429, Raw: "Too Many Requests", ContentType: "text/plain", RetryAfter: 60}, 503, "did not answer", oauth.CodeTemporarilyUnavailable},
-		{"an outage page", entrasim.Failure{Stage: entrasim.StageToken, Status: 503, Raw: "<html>Our services aren't available right now</html>", ContentType: "text/html"}, 503, "did not answer", oauth.CodeTemporarilyUnavailable},
-		{"a cut-off answer", entrasim.Failure{Stage: entrasim.StageToken, Status: 200, Raw: `{"token_type":"Bearer","id_to`, ContentType: "application/json"}, 503, "did not answer", oauth.CodeTemporarilyUnavailable},
-		{"an answer without ID token", entrasim.Failure{Stage: entrasim.StageToken, Status: 200, Raw: `{"token_type":"Bearer","access_token":"x"}`, ContentType: "application/json"}, 502, "do not agree", oauth.CodeServerError},
-		{"a connection that hangs up", entrasim.Failure{Stage: entrasim.StageToken, HangUp: true}, 503, "did not answer", oauth.CodeTemporarilyUnavailable},
-		{"a redirect with the secret", entrasim.Failure{Stage: entrasim.StageToken, Location: "http://localhost:1/"}, 502, "do not agree", oauth.CodeServerError},
-		{"broken keys", entrasim.Failure{Stage: entrasim.StageKeys, Status: 500, Raw: "x"}, 503, "did not answer", oauth.CodeTemporarilyUnavailable},
+		{"Conditional Access", authorize(outcome{AADSTS: 53003}), 403, "AADSTS53003", oauth.CodeAccessDenied},
+		{"not assigned", authorize(outcome{AADSTS: 50105}), 403, "AADSTS50105", oauth.CodeAccessDenied},
+		{"an admin must approve", authorize(outcome{AADSTS: 90094}), 403, "AADSTS90094", oauth.CodeAccessDenied},
+		{"Microsoft is busy", authorize(outcome{Error: "temporarily_unavailable", AADSTS: 90033}), 503, "AADSTS90033", oauth.CodeTemporarilyUnavailable},
+		{"a script as description", authorize(outcome{Error: "server_error", AADSTS: 1234567, Description: "<script>alert(1)</script>"}), 503, "AADSTS1234567", oauth.CodeTemporarilyUnavailable},
+		{"the secret is wrong", token(outcome{AADSTS: 7000215}), 502, "AADSTS7000215", oauth.CodeServerError},
+		{"the secret has expired", token(outcome{AADSTS: 7000222}), 502, "AADSTS7000222", oauth.CodeServerError},
+		{"a second factor", token(outcome{AADSTS: 50076}), 403, "AADSTS50076", oauth.CodeAccessDenied},
+		{"throttled", token(outcome{Fault: entrasim.Throttled}), 503, "cannot be reached", oauth.CodeTemporarilyUnavailable},
+		{"an outage page", token(outcome{Fault: entrasim.Outage}), 503, "cannot be reached", oauth.CodeTemporarilyUnavailable},
+		{"a cut-off answer", token(outcome{Fault: entrasim.Truncated}), 503, "cannot be reached", oauth.CodeTemporarilyUnavailable},
+		{"an answer without ID token", token(outcome{Fault: entrasim.NoIDToken}), 502, "not set up correctly", oauth.CodeServerError},
+		{"a connection that hangs up", token(outcome{Fault: entrasim.HangUp}), 503, "cannot be reached", oauth.CodeTemporarilyUnavailable},
+		{"a redirect with the secret", token(outcome{Fault: entrasim.Redirected}), 502, "not set up correctly", oauth.CodeServerError},
+		{"broken keys", func(s *entrasim.Sim) { s.FailKeys(outcome{Fault: entrasim.Outage}) }, 503, "cannot be reached", oauth.CodeTemporarilyUnavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -238,7 +241,7 @@ func TestFailuresAtMicrosoft(t *testing.T) {
 			a := newAuthorization(g.registration())
 			consent, _ := b.open(t.Context(), g.authorizeURL(a, nil))
 			microsoft, _ := b.press(t.Context(), consent, "allow")
-			g.sim.Fail(tt.failure)
+			tt.fail(g.sim)
 			page, next := b.press(t.Context(), microsoft, "Ada")
 			if next != nil {
 				t.Fatalf("redirected to %s without a page", next)
@@ -259,7 +262,7 @@ func TestFailuresAtMicrosoft(t *testing.T) {
 func TestDiscoveryFailureIsTemporary(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
-	g.sim.Fail(entrasim.Failure{Stage: entrasim.StageDiscovery, Status: 503, Raw: "x"})
+	g.sim.FailDiscovery(entrasim.Outcome{Fault: entrasim.Outage})
 	b := newBrowser(t)
 	consent, _ := b.open(t.Context(), g.authorizeURL(newAuthorization(g.registration()), nil))
 	page, _ := b.press(t.Context(), consent, "allow")

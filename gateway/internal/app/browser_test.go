@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -128,9 +129,7 @@ func (b *browser) press(ctx context.Context, doc document, want string) (documen
 				continue
 			}
 			values := url.Values{btn.name: {btn.value}}
-			for k, v := range f.hidden {
-				values[k] = v
-			}
+			maps.Copy(values, f.hidden)
 			action, err := doc.url.Parse(f.action)
 			if err != nil {
 				b.t.Fatal(err)

@@ -61,8 +61,8 @@ func (g *gateway) child(listenAddr string) *exec.Cmd {
 	cmd := exec.CommandContext(context.WithoutCancel(g.t.Context()), os.Args[0])
 	cfg := g.config("")
 	cmd.Env = append(os.Environ(), gatewayEnv+"="+file,
-		"MICROSOFT_CLIENT_ID="+cfg.Microsoft.ClientID, "MICROSOFT_CLIENT_SECRET="+g.sim.Secret(cfg.Microsoft.ClientID),
-		"MICROSOFT_TENANT_ID="+cfg.Microsoft.TenantID, "MICROSOFT_AUTHORITY_HOST="+g.sim.URL())
+		"MICROSOFT_CLIENT_ID="+cfg.Microsoft.ClientID, "MICROSOFT_CLIENT_SECRET="+demoSecret,
+		"MICROSOFT_TENANT_ID="+cfg.Microsoft.TenantID, "MICROSOFT_AUTHORITY_HOST="+g.authority)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		g.t.Fatal(err)

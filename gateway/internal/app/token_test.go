@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -252,7 +251,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	for name, secret := range map[string]string{
 		"code": code, "verifier": a.verifier, "access token": tokens.AccessToken, "refresh token": tokens.RefreshToken,
 		"second access token": more.AccessToken, "second refresh token": more.RefreshToken, "client id": a.clientID,
-		"client secret": fmt.Sprint(g.sim.Secret("0de30000-0000-4000-8000-00000000c11d")), "client state": a.state,
+		"client secret": demoSecret, "client state": a.state,
 	} {
 		if secret == "" || strings.Contains(logs, secret) {
 			t.Errorf("the %s is in the log, or empty", name)

@@ -2,111 +2,121 @@ package entra
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 )
 
 const (
-	// discoveryTTL is how long a discovery document is used.
-	discoveryTTL = 24 * time.Hour
-	// discoveryRetry keeps a broken authority from being asked for every
-	// sign-in.
-	discoveryRetry = 5 * time.Second
+	// endpointsFresh is what Microsoft's Cache-Control says. They hardly ever
+	// change, so a known address outlives a long outage of the document.
+	endpointsFresh = 24 * time.Hour
+	endpointsKept  = 7 * 24 * time.Hour
+
+	requestTimeout = 10 * time.Second
+	// maxBody of a document or key set; x/oauth2 has the same for tokens.
+	maxBody = 1 << 20
 )
 
-// document is what is used of the discovery document (OpenID Connect
-// Discovery §3), after it was checked.
-type document struct {
-	Issuer   string `json:"issuer"`
-	AuthURL  string `json:"authorization_endpoint"`
-	TokenURL string `json:"token_endpoint"`
-	KeysURL  string `json:"jwks_uri"`
-
-	// tenant is the GUID in the issuer: a domain resolves to it.
-	tenant string
+// endpoints is what the gateway needs of the tenant's metadata document.
+type endpoints struct {
+	tenant    string // GUID
+	issuer    string
+	authorize string
+	token     string
+	keys      string
 }
 
-// discovery fetches the document when it is first needed, so that the gateway
-// starts, and serves tokens that it issued, while Microsoft is down.
-type discovery struct {
-	provider *Provider
-
-	mu sync.Mutex // held while fetching: one request serves all who wait
-	// guards below
-	doc     document
-	fetched time.Time
-	failed  time.Time
-	err     error
+// discover returns the tenant's endpoints, from memory if it can.
+func (p *Provider) discover(ctx context.Context, now time.Time) (endpoints, error) {
+	return p.endpoints.get(ctx, now, func(endpoints) bool { return true }, func(ctx context.Context) (endpoints, error) {
+		body, err := p.document(ctx, p.authority.String()+"/"+p.tenant+"/v2.0/.well-known/openid-configuration")
+		if err != nil {
+			return endpoints{}, err
+		}
+		return parseEndpoints(body, p.authority, p.tenant)
+	})
 }
 
-func (d *discovery) get(ctx context.Context, now time.Time) (document, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.doc.Issuer != "" && now.Sub(d.fetched) < discoveryTTL {
-		return d.doc, nil
+// parseEndpoints reads a metadata document (OpenID Connect Discovery §4.2)
+// and accepts what the tenant's own authority would say. For a domain the
+// issuer in it is where the tenant's GUID comes from.
+func parseEndpoints(body []byte, authority *url.URL, tenant string) (endpoints, error) {
+	var doc struct {
+		Issuer    string `json:"issuer"`
+		Authorize string `json:"authorization_endpoint"`
+		Token     string `json:"token_endpoint"`
+		Keys      string `json:"jwks_uri"`
 	}
-	if d.err != nil && now.Sub(d.failed) < discoveryRetry {
-		return d.last()
+	if err := json.Unmarshal(body, &doc); err != nil {
+		// Microsoft does not send this; a proxy's page is in the way.
+		return endpoints{}, unavailable(fmt.Errorf("read the metadata document: %w", err))
 	}
-	doc, err := d.provider.discover(ctx)
-	if err != nil {
-		d.err, d.failed = err, now
-		return d.last()
+	rest, foundAuthority := strings.CutPrefix(doc.Issuer, authority.String()+"/")
+	id, foundVersion := strings.CutSuffix(rest, "/v2.0")
+	switch {
+	case !foundAuthority || !foundVersion || !isGUID(id):
+		return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("the metadata document's issuer is %q and not %s/{tenant GUID}/v2.0", doc.Issuer, authority))
+	case isGUID(tenant) && id != tenant:
+		return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("the metadata document is for tenant %s and not for %s", id, tenant))
+	case id == personalTenant:
+		return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("%s is a domain of personal accounts and not of an organization", tenant))
 	}
-	d.doc, d.fetched, d.err = doc, now, nil
-	return doc, nil
-}
-
-// last is the document that was good before, if there was one: Entra's
-// endpoints do not change from one day to the next.
-func (d *discovery) last() (document, error) {
-	if d.doc.Issuer != "" {
-		return d.doc, nil
-	}
-	return document{}, d.err
-}
-
-func (p *Provider) discover(ctx context.Context) (document, error) {
-	// One sign-in's impatience must not fail the others that wait for it.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-	defer cancel()
-	var doc document
-	err := p.getJSON(ctx, p.cfg.Authority+"/"+url.PathEscape(p.cfg.Tenant)+"/v2.0/.well-known/openid-configuration", &doc)
-	if status, ok := errors.AsType[*statusError](err); ok && status.status == http.StatusBadRequest {
-		return document{}, fromTokenError(status.status, status.body, err)
-	}
-	if err != nil {
-		return document{}, unavailable(fmt.Errorf("discovery: %w", err))
-	}
-	if err := p.checkDocument(&doc); err != nil {
-		return document{}, misconfigured(fmt.Errorf("discovery: %w", err))
-	}
-	return doc, nil
-}
-
-// checkDocument holds the document against what a single tenant's must be: the
-// issuer is {authority}/{GUID}/v2.0, the GUID the configured one unless a domain
-// was configured, and every endpoint is on the authority.
-func (p *Provider) checkDocument(doc *document) error {
-	rest, ok := strings.CutPrefix(doc.Issuer, p.cfg.Authority+"/")
-	tenant, version, _ := strings.Cut(rest, "/")
-	if !ok || version != "v2.0" || !guidShape.MatchString(tenant) {
-		return fmt.Errorf("issuer %q is not that of one tenant at %s", doc.Issuer, p.cfg.Authority)
-	}
-	if guidShape.MatchString(p.cfg.Tenant) && tenant != p.cfg.Tenant {
-		return fmt.Errorf("issuer %q is not of tenant %s", doc.Issuer, p.cfg.Tenant)
-	}
-	for _, endpoint := range []string{doc.AuthURL, doc.TokenURL, doc.KeysURL} {
+	for _, endpoint := range []string{doc.Authorize, doc.Token, doc.Keys} {
+		// The client secret and the browser go there.
 		u, err := url.Parse(endpoint)
-		if err != nil || u.Scheme != p.authority.Scheme || u.Host != p.authority.Host || u.User != nil {
-			return fmt.Errorf("endpoint %q is not at %s", endpoint, p.cfg.Authority)
+		if err != nil || u.Scheme != authority.Scheme || u.Host != authority.Host || u.User != nil || u.Fragment != "" {
+			return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("the metadata document has an endpoint that is not on %s: %q", authority, endpoint))
 		}
 	}
-	doc.tenant = tenant
-	return nil
+	return endpoints{tenant: id, issuer: doc.Issuer, authorize: doc.Authorize, token: doc.Token, keys: doc.Keys}, nil
+}
+
+// document fetches one of Microsoft's public documents.
+func (p *Provider) document(ctx context.Context, address string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer func() { _ = resp.Body.Close() }() // only read from
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, unavailable(fmt.Errorf("read %s: %w", address, err))
+	case resp.StatusCode != http.StatusOK:
+		failure := answerError(resp.StatusCode, resp.Header, body)
+		failure.cause = fmt.Errorf("%s answered %d", address, resp.StatusCode)
+		return nil, failure
+	case len(body) > maxBody:
+		return nil, unavailable(errors.New(address + " answered with too much"))
+	}
+	return body, nil
+}
+
+// newHTTPClient makes given, or a client of our own, safe to send a secret with.
+func newHTTPClient(given *http.Client) *http.Client {
+	c := http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: requestTimeout, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: maxBody,
+	}}
+	if given != nil {
+		c = *given
+	}
+	if c.Timeout == 0 {
+		c.Timeout = requestTimeout
+	}
+	// A redirect of the token request would take the secret and the code
+	// wherever it pointed.
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &c
 }

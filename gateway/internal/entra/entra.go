@@ -1,10 +1,14 @@
-// Package entra is the login with Microsoft Entra ID: it sends the browser
-// there and turns the code that comes back into an identity. It owns
-// everything that is particular to Entra: authorities, keys with issuers of
-// their own, claims, AADSTS codes. It refuses to pass anything of an MCP
-// client's request on, and to keep any of Microsoft's tokens (DESIGN D1).
+// Package entra signs people in with Microsoft Entra ID: it builds the
+// authorization request, redeems the code, checks the ID token and says who
+// the person is, or in plain words why the sign-in did not work. It is the
+// only package that talks to Microsoft.
 //
-// It implements the relying party of OpenID Connect Core §3.1 with PKCE.
+// It refuses to own the browser's part (state, cookies and pages are
+// authserver's) and what people may do (access). No token of Microsoft's
+// leaves it, and nothing of an MCP client's request goes in (DESIGN D1).
+//
+// It implements the relying party of OpenID Connect Core 1.0 §3.1 with PKCE
+// (RFC 7636), for one tenant.
 package entra
 
 import (
@@ -12,153 +16,254 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/secret"
 )
 
-// DefaultAuthority is the global cloud's.
-const DefaultAuthority = "https://login.microsoftonline.com"
-
-// requestTimeout bounds every request to Microsoft.
-const requestTimeout = 10 * time.Second
-
-// Config of a Provider.
+// Config says which application in which tenant people sign in through.
 type Config struct {
-	// Authority is the login host with its scheme; DefaultAuthority if empty.
-	// National clouds have others.
+	// Authority is Microsoft's host for the cloud in use. Default:
+	// https://login.microsoftonline.com.
 	Authority string
-	// Tenant is the directory: its GUID, or one of its domains.
+	// Tenant is the directory whose people may sign in: its GUID or one of
+	// its domains. Names that stand for many tenants are refused.
 	Tenant string
-	// ClientID is the application's id, a GUID.
-	ClientID     string
+	// ClientID is the GUID of the application (client) in that tenant.
+	ClientID string
+	// ClientSecret is the value, not the id, of one of its secrets.
 	ClientSecret secret.Value
-	// RedirectURL must be registered with the application, as platform Web.
+	// RedirectURL is where Microsoft sends the browser back. The
+	// application must have exactly this URL, of the platform "Web".
 	RedirectURL string
-	// Prompt is sent to Microsoft; select_account if empty, because people
-	// with several accounts otherwise end up in the wrong one.
+	// Prompt is what Microsoft shows first: "select_account" (default), so
+	// that people with several accounts get to choose, or "login", which
+	// always asks for the password. "none" is refused: without a page nobody
+	// can sign in for the first time.
 	Prompt string
-	// InsecureAllowHTTP permits an http authority on loopback: the
-	// simulator's.
+	// InsecureAllowHTTP permits an authority on http, on a loopback address
+	// only. For the development stack.
 	InsecureAllowHTTP bool
-	Logger            *slog.Logger
+	// HTTPClient is how Microsoft is reached. Nil: one that uses the proxy
+	// of the environment. Redirects are never followed, and a client without
+	// a timeout gets one of 10 seconds.
+	HTTPClient *http.Client
+	// Logger gets one line per code redeemed. Nil: nobody.
+	Logger *slog.Logger
 }
 
-// Provider is one tenant's login. It is safe for concurrent use.
-type Provider struct {
-	cfg       Config
-	http      *http.Client
-	authority *url.URL
-	discovery *discovery
-	keys      *keySet
-}
-
-var (
-	guidShape   = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	domainShape = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
-	prompts     = []string{"select_account", "login", "consent", "none"}
+const (
+	defaultAuthority = "https://login.microsoftonline.com"
+	defaultPrompt    = "select_account"
+	// personalTenant is the directory of all personal accounts, the one that
+	// "consumers" stands for.
+	personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
-// New checks the configuration, all of it at once. It makes no requests.
+// Provider signs people in. It is safe for concurrent use.
+type Provider struct {
+	authority   *url.URL
+	tenant      string // as configured, lower-case: GUID or domain
+	clientID    string
+	secret      secret.Value
+	redirectURL string
+	prompt      string
+	http        *http.Client
+	logger      *slog.Logger
+	endpoints   *cached[endpoints]
+	keys        *cached[[]signingKey]
+}
+
+// New checks the whole configuration and reports every problem at once. It
+// calls nobody: Microsoft may be down while the gateway starts.
 func New(cfg Config) (*Provider, error) {
-	if cfg.Authority == "" {
-		cfg.Authority = DefaultAuthority
+	p := &Provider{
+		tenant: strings.ToLower(cfg.Tenant), clientID: strings.ToLower(cfg.ClientID), secret: cfg.ClientSecret,
+		redirectURL: cfg.RedirectURL, prompt: cfg.Prompt, http: newHTTPClient(cfg.HTTPClient), logger: cfg.Logger,
+		endpoints: newCached[endpoints](endpointsFresh, endpointsKept),
+		keys:      newCached[[]signingKey](keysFresh, keysKept),
 	}
-	if cfg.Prompt == "" {
-		cfg.Prompt = "select_account"
+	if p.prompt == "" {
+		p.prompt = defaultPrompt
 	}
-	cfg.Tenant, cfg.ClientID = strings.ToLower(cfg.Tenant), strings.ToLower(cfg.ClientID)
-	authority, err := cfg.check()
-	if err != nil {
+	if p.logger == nil {
+		p.logger = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	p.authority, err = parseAuthority(cfg.Authority, cfg.InsecureAllowHTTP)
+	problems := []error{err, checkTenant(p.tenant), checkSecret(cfg.ClientSecret), checkRedirect(cfg.RedirectURL)}
+	if !isGUID(p.clientID) {
+		problems = append(problems, fmt.Errorf("client id %q is not a GUID: use the Application (client) ID of the app registration", cfg.ClientID))
+	}
+	if p.prompt != defaultPrompt && p.prompt != "login" {
+		problems = append(problems, fmt.Errorf("prompt %q is neither select_account nor login", cfg.Prompt))
+	}
+	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck // its documented type
-	p := &Provider{cfg: cfg, authority: authority, http: &http.Client{
-		Timeout:   requestTimeout,
-		Transport: capped{transport},
-		// Nothing of Entra's redirects; following one would carry the
-		// client secret to another place.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-	p.discovery = &discovery{provider: p}
-	p.keys = &keySet{provider: p}
 	return p, nil
 }
 
-func (cfg *Config) check() (*url.URL, error) {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	authority, err := url.Parse(cfg.Authority)
-	switch {
-	case err != nil || authority.Host == "" || authority.Path != "" || authority.RawQuery != "" || authority.User != nil || authority.Fragment != "":
-		problem("authority %q must be scheme and host only, like %s", cfg.Authority, DefaultAuthority)
-	case authority.Scheme == "https":
-	case authority.Scheme == "http" && cfg.InsecureAllowHTTP && isLoopback(authority.Hostname()):
-	default:
-		problem("authority %q must be https", cfg.Authority)
-	}
-	switch {
-	case slices.Contains([]string{"common", "organizations", "consumers"}, cfg.Tenant):
-		problem("tenant %q lets in people of any organization and is not supported: name your tenant's GUID or domain", cfg.Tenant)
-	case !guidShape.MatchString(cfg.Tenant) && !domainShape.MatchString(cfg.Tenant):
-		problem("tenant %q is neither a GUID nor a domain", cfg.Tenant)
-	}
-	if !guidShape.MatchString(cfg.ClientID) {
-		problem("client id %q is not a GUID", cfg.ClientID)
-	}
-	if cfg.ClientSecret.IsZero() {
-		problem("the client secret is missing")
-	}
-	if !slices.Contains(prompts, cfg.Prompt) {
-		problem("prompt %q is none of %s", cfg.Prompt, strings.Join(prompts, ", "))
-	}
-	if u, err := url.Parse(cfg.RedirectURL); err != nil || u.Host == "" {
-		problem("redirect URL %q is not a URL", cfg.RedirectURL)
-	}
-	return authority, errors.Join(problems...)
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// AuthRequest is what the gateway made up for one sign-in.
+// AuthRequest is what ties the two halves of one sign-in together. All three
+// are random, made for one sign-in, and used once.
 type AuthRequest struct {
-	// State and Nonce are random; Verifier is the PKCE code verifier.
-	State, Nonce, Verifier string
+	// State comes back with the browser. Exchange does not need it.
+	State string
+	// Nonce comes back in the ID token (OpenID Connect Core §3.1.2.1).
+	Nonce string
+	// Verifier is the PKCE code verifier (RFC 7636 §4.1).
+	Verifier string
 }
+
+// minVerifier: a verifier has "a minimum length of 43 characters", RFC 7636 §4.1.
+const minVerifier = 43
 
 // AuthURL returns where to send the browser. The error is an *Error.
 func (p *Provider) AuthURL(ctx context.Context, req AuthRequest) (string, error) {
-	doc, err := p.discovery.get(ctx, time.Now())
+	if req.State == "" || req.Nonce == "" || len(req.Verifier) < minVerifier {
+		return "", misconfigured(codeProtocol, errors.New("the sign-in has no state, no nonce or a short verifier"))
+	}
+	at, err := p.discover(ctx, time.Now())
 	if err != nil {
 		return "", err
 	}
-	return p.oauth(doc).AuthCodeURL(req.State,
+	return p.oauth(at).AuthCodeURL(req.State,
 		oauth2.S256ChallengeOption(req.Verifier),
-		oauth2.SetAuthURLParam("nonce", req.Nonce),
+		oidc.Nonce(req.Nonce),
+		// A posted answer would arrive without the browser's SameSite=Lax cookie.
 		oauth2.SetAuthURLParam("response_mode", "query"),
-		oauth2.SetAuthURLParam("prompt", p.cfg.Prompt)), nil
+		oauth2.SetAuthURLParam("prompt", p.prompt),
+	), nil
 }
 
-// oauth is the application as x/oauth2 knows it. Scopes: only the ID token is
-// wanted. offline_access would bring a refresh token that nobody keeps yet, and
-// the MCP client's resource and scopes are none of Microsoft's business. The
-// secret is sent in the body at once: probing for the style would redeem a code
-// twice and hide the true error behind AADSTS54005.
-func (p *Provider) oauth(doc document) *oauth2.Config {
+// Exchange redeems the code that came back for req and returns who signed in.
+// The error is an *Error.
+func (p *Provider) Exchange(ctx context.Context, code string, req AuthRequest, now time.Time) (store.Identity, error) {
+	if code == "" || req.Nonce == "" || len(req.Verifier) < minVerifier {
+		return store.Identity{}, misconfigured(codeProtocol, errors.New("the sign-in came back with no code, or has no nonce or a short verifier"))
+	}
+	start := time.Now()
+	who, err := p.exchange(ctx, code, req, now)
+	p.report(ctx, time.Since(start), err)
+	return who, err
+}
+
+func (p *Provider) exchange(ctx context.Context, code string, req AuthRequest, now time.Time) (store.Identity, error) {
+	at, err := p.discover(ctx, now)
+	if err != nil {
+		return store.Identity{}, err
+	}
+	raw, err := p.redeem(ctx, at, code, req.Verifier)
+	if err != nil {
+		return store.Identity{}, err
+	}
+	return p.verify(ctx, at, raw, req.Nonce, now)
+}
+
+// oauth is the client of RFC 6749 at the tenant's endpoints.
+func (p *Provider) oauth(at endpoints) *oauth2.Config {
 	return &oauth2.Config{
-		ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret.Reveal(), RedirectURL: p.cfg.RedirectURL,
-		Scopes:   []string{"openid", "profile", "email"},
-		Endpoint: oauth2.Endpoint{AuthURL: doc.AuthURL, TokenURL: doc.TokenURL, AuthStyle: oauth2.AuthStyleInParams},
+		ClientID: p.clientID, ClientSecret: p.secret.Reveal(), RedirectURL: p.redirectURL,
+		Endpoint: oauth2.Endpoint{
+			AuthURL: at.authorize, TokenURL: at.token,
+			// To find the style out, x/oauth2 posts a refused code twice, and
+			// the second answer ("already redeemed") hides the real one.
+			AuthStyle: oauth2.AuthStyleInParams,
+		},
+		// Nothing of the client's, no resource, no offline_access: all that is
+		// needed is in the ID token ("profile" brings oid and tid).
+		Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
 	}
 }
+
+// report writes the one log line of an exchange.
+func (p *Provider) report(ctx context.Context, took time.Duration, err error) {
+	attrs := []slog.Attr{slog.String("grant_type", "authorization_code"), slog.Duration("duration", took)}
+	failure, failed := errors.AsType[*Error](err)
+	if !failed {
+		p.logger.LogAttrs(ctx, slog.LevelInfo, "microsoft exchange", append(attrs, slog.String("outcome", "ok"))...)
+		return
+	}
+	p.logger.LogAttrs(ctx, slog.LevelWarn, "microsoft exchange", append(attrs,
+		slog.String("outcome", string(failure.Kind)), slog.String("code", failure.Code), slog.Int("aadsts", failure.AADSTS),
+		slog.String("trace_id", failure.TraceID), slog.String("correlation_id", failure.CorrelationID))...)
+}
+
+func parseAuthority(raw string, allowHTTP bool) (*url.URL, error) {
+	if raw == "" {
+		raw = defaultAuthority
+	}
+	u, err := url.Parse(strings.TrimSuffix(strings.ToLower(raw), "/"))
+	if err != nil || u.Hostname() == "" || u.String() != u.Scheme+"://"+u.Host {
+		return nil, fmt.Errorf("authority is not scheme and host alone: use one like %s", defaultAuthority)
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !allowHTTP || !isLoopback(u.Hostname())) {
+		return nil, fmt.Errorf("authority %s is not https, without which anybody on the way could sign in as anyone", u)
+	}
+	return u, nil
+}
+
+// domain is what a tenant can be called besides its GUID: labels of letters,
+// digits and hyphens, at least two. It is also safe in a path.
+var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$`)
+
+func checkTenant(tenant string) error {
+	const remedy = "use the Directory (tenant) ID, or a domain of the tenant"
+	switch {
+	case slices.Contains([]string{"common", "organizations", "consumers", personalTenant}, tenant):
+		return fmt.Errorf("tenant %q would let in people of any organization: %s", tenant, remedy)
+	case isGUID(tenant), domain.MatchString(tenant) && len(tenant) <= 253:
+		return nil
+	}
+	return fmt.Errorf("tenant %q is neither a GUID nor a domain: %s", tenant, remedy)
+}
+
+func checkSecret(s secret.Value) error {
+	if s.IsZero() {
+		return errors.New("there is no client secret: make one under Certificates & secrets of the app registration")
+	}
+	if plain := s.Reveal(); strings.TrimSpace(plain) != plain {
+		return errors.New("the client secret begins or ends with white space: it was not copied cleanly")
+	}
+	return nil
+}
+
+// maxRedirect and refusedInRedirect are Microsoft's rules for redirect URIs.
+const (
+	maxRedirect       = 256
+	refusedInRedirect = "!$'(),;#*"
+)
+
+func checkRedirect(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || u.User != nil {
+		return errors.New("redirect URL is not a URL with a host")
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+		return fmt.Errorf("redirect URL %s is not https: only on localhost does Microsoft accept http", raw)
+	}
+	if len(raw) > maxRedirect || strings.ContainsAny(raw, refusedInRedirect) {
+		return fmt.Errorf("redirect URL %s is longer than %d characters or has one of %s: Microsoft refuses it", raw, maxRedirect, refusedInRedirect)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
+// guid is the one spelling that ids are compared in: lower-case.
+var guid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+func isGUID(s string) bool { return guid.MatchString(s) }

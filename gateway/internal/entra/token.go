@@ -1,0 +1,194 @@
+package entra
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"mcp-gateway/gateway/internal/store"
+)
+
+const (
+	// expLeeway and nbfLeeway allow for clocks that differ (RFC 7519 §4.1.4,
+	// "some small leeway, usually no more than a few minutes").
+	expLeeway = 2 * time.Minute
+	nbfLeeway = 5 * time.Minute
+	// maxEntries of a list in a token. Microsoft puts at most 200 groups in one.
+	maxEntries = 1000
+	// maxText of a display name in characters, of a role in bytes.
+	maxText = 256
+)
+
+// redeem exchanges the code for the ID token (RFC 6749 §4.1.3). The access
+// token that comes with it is dropped: it is for Microsoft Graph.
+func (p *Provider) redeem(ctx context.Context, at endpoints, code, verifier string) (string, error) {
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, p.http)
+	answer, err := p.oauth(at).Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		// The error itself goes no further: its text is the whole answer.
+		return "", answerError(refused.Response.StatusCode, refused.Response.Header, refused.Body)
+	}
+	if err != nil {
+		return "", unavailable(err)
+	}
+	raw, _ := answer.Extra("id_token").(string)
+	if raw == "" {
+		return "", misconfigured(codeProtocol, errors.New("the token answer has no id_token"))
+	}
+	return raw, nil
+}
+
+// verify checks the ID token as OpenID Connect Core §3.1.3.7 and Microsoft's
+// rules for claims ask, and reads who it is about.
+func (p *Provider) verify(ctx context.Context, at endpoints, raw, nonce string, now time.Time) (store.Identity, error) {
+	keys := &tokenKeys{p: p, at: at, now: now}
+	token, err := oidc.NewVerifier(at.issuer, keys, &oidc.Config{
+		ClientID: p.clientID, SupportedSigningAlgs: []string{oidc.RS256},
+		// It has one clock for both ends of the lifetime and no leeway at
+		// exp; checkTimes has.
+		SkipExpiryCheck: true,
+	}).Verify(ctx, raw)
+	if keys.err != nil {
+		return store.Identity{}, keys.err
+	}
+	if err != nil {
+		return store.Identity{}, misconfigured(codeToken, err)
+	}
+	var c claims
+	if err := token.Claims(&c); err != nil {
+		return store.Identity{}, misconfigured(codeToken, err)
+	}
+	if err := errors.Join(p.checkParties(token, c, at.tenant), checkTimes(token.Expiry, c.NotBefore, now), checkNonce(token.Nonce, nonce)); err != nil {
+		return store.Identity{}, misconfigured(codeToken, err)
+	}
+	return c.identity(at.issuer), nil
+}
+
+// claims are those of a v2.0 ID token that count here.
+type claims struct {
+	Tenant          string  `json:"tid"`
+	Object          string  `json:"oid"`
+	Version         string  `json:"ver"`
+	AuthorizedParty string  `json:"azp"`
+	NotBefore       float64 `json:"nbf"`
+
+	Name             string   `json:"name"`
+	Username         string   `json:"preferred_username"`
+	IdentityProvider string   `json:"idp"`
+	Roles            []string `json:"roles"`
+	Groups           []string `json:"groups"`
+	// Account is 1 for a guest, as a number or as a string.
+	Account json.RawMessage `json:"acct"`
+	// HasGroups and ClaimNames say that the groups are too many to list.
+	HasGroups  json.RawMessage            `json:"hasgroups"`
+	ClaimNames map[string]json.RawMessage `json:"_claim_names"`
+}
+
+// checkParties: who issued it, for whom, about whom. go-oidc has compared iss
+// and looked for the client in aud.
+func (p *Provider) checkParties(token *oidc.IDToken, c claims, tenant string) error {
+	switch {
+	case len(token.Audience) != 1:
+		// "MUST be rejected … if it contains additional audiences not trusted".
+		return fmt.Errorf("the token has %d audiences", len(token.Audience))
+	case c.AuthorizedParty != "" && c.AuthorizedParty != p.clientID:
+		return fmt.Errorf("the token was issued to %q (azp)", c.AuthorizedParty)
+	case c.Version != "2.0":
+		return fmt.Errorf("the token is of version %q and not 2.0", c.Version)
+	case c.Tenant != tenant:
+		return fmt.Errorf("the token is of tenant %q and not %q", c.Tenant, tenant)
+	case !isGUID(strings.ToLower(c.Object)):
+		return fmt.Errorf("the token's object id (oid) is %q", c.Object)
+	}
+	return nil
+}
+
+// checkTimes: a token is not accepted "on or after" exp and not "before" nbf
+// (RFC 7519 §4.1.4, §4.1.5). A token without exp has expired.
+func checkTimes(exp time.Time, nbf float64, now time.Time) error {
+	if !now.Before(exp.Add(expLeeway)) {
+		return fmt.Errorf("the token expired at %s and it is %s", exp.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	if nbf > float64(now.Add(nbfLeeway).Unix()) {
+		return fmt.Errorf("the token is not valid before %.0f and it is %d", nbf, now.Unix())
+	}
+	return nil
+}
+
+// checkNonce ties the token to this sign-in (OpenID Connect Core §15.5.2).
+func checkNonce(got, want string) error {
+	if subtle.ConstantTimeCompare([]byte(got), []byte(want)) != 1 {
+		return errors.New("the token's nonce is not the one of this sign-in")
+	}
+	return nil
+}
+
+func (c claims) identity(issuer string) store.Identity {
+	who := store.Identity{
+		Tenant: c.Tenant, Object: strings.ToLower(c.Object),
+		Name: display(c.Name), Username: display(c.Username),
+		Guest: c.isGuest(issuer),
+	}
+	// What is left out can only ever have allowed something.
+	for _, role := range c.Roles {
+		if role != "" && len(role) <= maxText && len(who.Roles) < maxEntries {
+			who.Roles = append(who.Roles, role)
+		}
+	}
+	if c.groupsUnknown() {
+		who.GroupsUnknown = true
+		return who
+	}
+	for _, group := range c.Groups {
+		// A registration can be set to send names, which anybody who may
+		// create a group could take: only ids count.
+		if group = strings.ToLower(group); isGUID(group) {
+			who.Groups = append(who.Groups, group)
+		}
+	}
+	return who
+}
+
+// groupsUnknown: above its limit Microsoft sends a reference in place of the
+// groups (DESIGN D7: then a rule about groups denies).
+func (c claims) groupsUnknown() bool {
+	_, elsewhere := c.ClaimNames["groups"]
+	return elsewhere || isTrue(c.HasGroups) || len(c.Groups) > maxEntries
+}
+
+// isGuest: the claim acct says so, or the identity provider is not this
+// tenant, in the form of either token version.
+func (c claims) isGuest(issuer string) bool {
+	own := c.IdentityProvider == "" || c.IdentityProvider == issuer ||
+		c.IdentityProvider == "https://sts.windows.net/"+c.Tenant+"/"
+	return !own || strings.Trim(string(c.Account), `"`) == "1"
+}
+
+// isTrue reads a flag that is usually a boolean: all but an explicit no is yes.
+func isTrue(flag json.RawMessage) bool {
+	switch strings.Trim(string(flag), `"`) {
+	case "", "null", "false", "0":
+		return false
+	}
+	return true
+}
+
+// display makes a name safe to show: no control characters, none that turn
+// the direction of the text around them, and not too long.
+func display(name string) string {
+	kept := []rune(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || unicode.In(r, unicode.Zl, unicode.Zp) {
+			return -1
+		}
+		return r
+	}, name))
+	return strings.TrimSpace(string(kept[:min(len(kept), maxText)]))
+}
