@@ -1,0 +1,95 @@
+// Package bridge_test holds the house rules of the module that no compiler
+// checks: which package may import which, and where outside packages may be
+// used. A rule whose subject has gone fails too, so the tables never speak of
+// what is not there.
+package bridge_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "mcp-gateway/bridge/"
+
+// arrows lists every package from the top of the house down, with the packages
+// of this module that it may import.
+var arrows = map[string]string{
+	"internal/browser": "",
+}
+
+// outside lists the packages from elsewhere that code may import, with their
+// only owners.
+var outside = map[string]string{
+	"github.com/pkg/browser": "internal/browser", // one place decides what may be opened
+}
+
+func TestImportsFollowTheArrows(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, used := map[string]bool{}, map[string]bool{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var pkg struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&pkg); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(pkg.ImportPath, module)
+		if pkg.ImportPath+"/" == module {
+			continue // the root has tests only
+		}
+		may, listed := arrows[name]
+		if !listed {
+			t.Errorf("%s is not in the table: give it a place in the house", name)
+		}
+		found[name] = true
+		for _, imp := range pkg.Imports {
+			check(t, name, imp, strings.Fields(may))
+			used[name+" "+strings.TrimPrefix(imp, module)] = true
+		}
+	}
+	for name, may := range arrows {
+		if !found[name] {
+			t.Errorf("%s is in the table and not in the tree: drop its row", name)
+		}
+		for imp := range strings.FieldsSeq(may) {
+			if !used[name+" "+imp] {
+				t.Errorf("%s may import %s and does not: drop the arrow", name, imp)
+			}
+		}
+	}
+	for imp, owner := range outside {
+		if !used[owner+" "+imp] {
+			t.Errorf("%s owns %s and does not import it: drop the rule", owner, imp)
+		}
+	}
+}
+
+// check holds one import against the tables.
+func check(t *testing.T, name, imp string, may []string) {
+	t.Helper()
+	first, _, _ := strings.Cut(imp, "/")
+	switch {
+	case strings.HasPrefix(imp, module):
+		if !slices.Contains(may, strings.TrimPrefix(imp, module)) {
+			t.Errorf("%s imports %s, which is no arrow of the table: turn the dependency round, or add the arrow and say why in the commit", name, imp)
+		}
+	case strings.HasPrefix(imp, "mcp-gateway/shared/"):
+		if imp == "mcp-gateway/shared/entrasim" {
+			t.Errorf("%s imports the simulated sign-in, which must never be part of the product", name)
+		}
+	case strings.HasPrefix(imp, "mcp-gateway/"):
+		t.Errorf("%s imports %s: the bridge works with any server and knows nothing of the gateway's inside", name, imp)
+	case strings.Contains(first, "."):
+		if outside[imp] != name {
+			t.Errorf("%s imports %s, which it does not own", name, imp)
+		}
+	}
+}
