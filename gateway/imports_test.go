@@ -38,7 +38,7 @@ var arrows = []struct {
 	{"internal/config", ""},
 	// The edges: what a client or a browser talks to.
 	{"internal/authserver", "internal/grant internal/client internal/token internal/entra internal/audit internal/store internal/keyring internal/page"},
-	{"internal/mcphttp", "internal/catalog internal/client internal/access internal/audit internal/store internal/keyring"},
+	{"internal/mcphttp", "internal/client internal/access internal/audit internal/store internal/keyring"},
 	// The guards: what stands before an edge.
 	{"internal/resource", "internal/access internal/store"},
 	{"internal/limit", ""},

@@ -1,330 +1,198 @@
-// Package wire reads and writes the envelopes of MCP: JSON-RPC messages whose
-// payloads pass through byte for byte (DESIGN D10), protocol revisions and
-// their eras, and header values. It decides nothing about methods.
+// Package wire reads and writes MCP messages at the level of the envelope: one
+// strict pass over a JSON-RPC message that keeps ids, params and results as the
+// bytes that were sent, answers spliced around such bytes, the table of protocol
+// revisions, and the codec of the Mcp-* header values.
 //
-// The scan is strict where parsers differ, because a policy that reads one
-// thing and a handler that reads another is a hole: no duplicate keys anywhere,
-// no key of the envelope, of params or of _meta in another case, no invalid
-// UTF-8, nothing after the message.
-//
-// It implements JSON-RPC 2.0 as MCP restricts it: ids are strings or integers,
-// never null; params are objects.
+// It refuses to re-encode a payload, because 9007199254740993 and unknown
+// fields do not survive that, and to know what any method means.
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
 )
 
-// JSON-RPC error codes.
+// MaxDepth is how deep objects and arrays may nest in a message, the envelope
+// included. Deeper ones are refused before any other parser recurses on them.
+const MaxDepth = 64
+
+// Kind says what a message is.
+type Kind uint8
+
+// The kinds of message (JSON-RPC 2.0 §4 and §5).
 const (
-	CodeParse          = -32700
-	CodeInvalidRequest = -32600
-	CodeMethodNotFound = -32601
-	CodeInvalidParams  = -32602
-	CodeInternal       = -32603
+	KindRequest Kind = iota + 1
+	KindNotification
+	KindResponse
 )
 
-// Error codes of MCP 2026-07-28 (Streamable HTTP, Error Handling).
-const (
-	CodeHeaderMismatch     = -32020
-	CodeMissingCapability  = -32021
-	CodeUnsupportedVersion = -32022
-)
-
-// Kind is what a message is.
-type Kind int
-
-// The kinds of message.
-const (
-	Request Kind = iota + 1
-	Notification
-	Response
-)
-
-// Message is one scanned JSON-RPC message. Its slices are parts of the scanned
-// text.
+// Message is one JSON-RPC message. The byte slices are parts of what Parse was
+// given.
 type Message struct {
 	Kind Kind
-	// ID as the sender wrote it, quotes included; empty for notifications
-	// and for responses to unreadable requests (id null).
-	ID     json.RawMessage
+	// ID is the id as it was sent, byte for byte: a string with its quotes
+	// or an integer of any size. Nil for a notification, and for an error
+	// whose sender could not read the id of what it answers.
+	ID json.RawMessage
+	// Method of a request or notification.
 	Method string
-	// Params is the object, or empty.
+	// Params is an object, or nil if there are none.
 	Params json.RawMessage
-	// Result and Error of a response.
+	// Result or Error of a response; Error is an object.
 	Result json.RawMessage
 	Error  json.RawMessage
-	// Name is params.name (tools/call, prompts/get) and URI params.uri
-	// (resources/read), decoded, or empty.
-	Name string
-	URI  string
-	// Arguments is params.arguments (tools/call, prompts/get), or empty.
-	Arguments json.RawMessage
-	// Meta is params._meta, or empty.
-	Meta json.RawMessage
 
-	raw            []byte
-	idStart        int
-	argumentsStart int
+	raw     []byte
+	idStart int
 }
 
-// Error is why a text is not a message. Its text is for the sender.
+// Error is a message that was refused, with the JSON-RPC code to answer.
 type Error struct {
-	// Code is CodeParse or CodeInvalidRequest.
-	Code int
-	Text string
-	// ID is the message's id if it could be read before the fault.
-	ID json.RawMessage
+	Code   int
+	Reason string
 }
 
 // Error implements error.
-func (e *Error) Error() string { return e.Text }
+func (e *Error) Error() string { return e.Reason }
 
-// maxDepth bounds nesting.
-const maxDepth = 64
+// ErrBatch refuses a JSON-RPC batch: only revision 2025-03-26 has them.
+var ErrBatch = &Error{Code: CodeInvalidRequest, Reason: "batches are not accepted: send one message per request"}
 
-// IsBatch reports whether data is a JSON array: a batch, which only revision
-// 2025-03-26 knows.
-func IsBatch(data []byte) bool {
-	data = bytes.TrimLeft(data, " \t\r\n")
-	return len(data) > 0 && data[0] == '['
-}
-
-// Parse scans one message.
+// Parse reads one message in one pass.
+//
+// It is strict, because whoever parses next may read a sloppy message in
+// another way (encoding/json takes "METHOD" for "method" and the last of two
+// equal keys): no duplicate key at any depth, no key that only case folding
+// makes equal to one that is acted upon, no NUL in a key, no invalid UTF-8, no
+// data after the message, no nesting beyond MaxDepth. Ids are strings or
+// integers ("The request ID MUST NOT be null", MCP basic, Requests), except that
+// JSON-RPC 2.0 §5 wants null in an error for an id that could not be read.
+//
+// The error is an *Error. If the message is JSON and its id could be read, the
+// returned Message has that ID even then, so that the answer can carry it.
 func Parse(data []byte) (Message, error) {
+	var keys [16][]byte // enough for most messages: one allocation, no growth
+	s := scanner{data: data, keys: keys[:0]}
 	if !utf8.Valid(data) {
-		return Message{}, &Error{Code: CodeParse, Text: "the message is not valid UTF-8"}
+		return Message{}, &Error{CodeParse, "the message is not valid UTF-8"}
 	}
-	p := &parser{scanner: scanner{data: data}, msg: Message{raw: data}}
-	if err := p.message(); err != nil {
-		e, ok := err.(*Error) //nolint:errorlint // every error here is made by this package, unwrapped
-		if !ok {
-			return Message{}, err
-		}
-		e.ID = p.msg.ID
-		return Message{}, e
+	s.space()
+	if s.peek() == '[' {
+		return Message{}, ErrBatch
 	}
-	if err := p.classify(); err != nil {
-		err.ID = p.msg.ID
+	level := levelDeep
+	if s.peek() == '{' {
+		level = levelEnvelope
+	} else {
+		s.refuse("the message is not an object")
+	}
+	if err := s.value(level, 0); err != nil {
 		return Message{}, err
 	}
-	return p.msg, nil
+	if s.space(); s.pos != len(data) {
+		return Message{}, s.syntax("there is data after the message")
+	}
+	m := s.msg
+	m.raw = data
+	if s.twoIDs {
+		m.ID = nil // neither is the id
+	}
+	if s.refusal == "" {
+		s.classify(&m)
+	}
+	if s.refusal != "" {
+		return Message{ID: m.ID}, &Error{CodeInvalidRequest, s.refusal}
+	}
+	return m, nil
 }
 
-type parser struct {
-	scanner
-	msg     Message
-	version bool
-	null    bool // id is null
-}
-
-// envelopeKeys, paramKeys and metaKeys are the keys that somebody acts on.
-// encoding/json would take them in any case, so no other case is let through.
-var (
-	envelopeKeys = []string{"jsonrpc", "id", "method", "params", "result", "error"}
-	paramKeys    = []string{
-		"_meta", "name", "uri", "arguments", "cursor", "protocolVersion", "capabilities", "clientInfo", "requestId", "reason",
-		"progressToken", "progress", "total", "message", "level", "ref", "argument", "context", "notifications",
-		"inputResponses", "requestState", "task", "taskId",
+// classify tells the kind from which members there are, and refuses mixtures.
+func (s *scanner) classify(m *Message) {
+	hasResult, hasError := m.Result != nil, m.Error != nil
+	if s.nullID && (s.hasMethod || !hasError) {
+		s.refuse("id is null")
 	}
-	metaKeys = []string{
-		"progressToken", "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities",
-		"io.modelcontextprotocol/clientInfo", "io.modelcontextprotocol/logLevel", "io.modelcontextprotocol/subscriptionId",
-		"traceparent", "tracestate", "baggage",
-	}
-)
-
-func (p *parser) message() error {
-	p.space()
-	if p.peek() != '{' {
-		return &Error{Code: CodeInvalidRequest, Text: "a message is a JSON object"}
-	}
-	if err := p.object(1, envelopeKeys, p.member); err != nil {
-		return err
-	}
-	p.space()
-	if p.pos != len(p.data) {
-		return p.fail("text after the message")
-	}
-	return nil
-}
-
-// member reads one member of the envelope.
-func (p *parser) member(key string) error {
-	start := p.pos
-	switch key {
-	case "params":
-		if p.peek() != '{' {
-			return &Error{Code: CodeInvalidRequest, Text: "params must be an object"}
-		}
-		if err := p.object(2, paramKeys, p.param); err != nil {
-			return err
-		}
+	switch {
+	case !s.hasVersion:
+		s.refuse("jsonrpc is missing")
+	case s.hasMethod && (hasResult || hasError):
+		s.refuse("the message has a method and also a result or an error")
+	case s.hasMethod && m.ID != nil:
+		m.Kind = KindRequest
+	case s.hasMethod:
+		m.Kind = KindNotification
+	case hasResult == hasError:
+		s.refuse("the message has no method, and not one of result and error")
+	case hasResult && m.ID == nil:
+		s.refuse("the response has no id")
 	default:
-		if err := p.value(2); err != nil {
-			return err
-		}
+		m.Kind = KindResponse
 	}
-	raw := json.RawMessage(p.data[start:p.pos])
-	switch key {
+}
+
+// member notes one member of the envelope; the value is data[start:end].
+func (s *scanner) member(key []byte, start, end int) {
+	value := s.data[start:end]
+	switch string(key) {
 	case "jsonrpc":
-		p.version = string(raw) == `"2.0"`
+		s.hasVersion = true
+		if string(value) != `"2.0"` {
+			s.refuse(`jsonrpc is not "2.0"`)
+		}
 	case "id":
-		return p.id(raw, start)
+		switch {
+		case value[0] == 'n':
+			s.nullID = true
+		case validID(value):
+			s.msg.ID, s.msg.idStart = value, start
+		default:
+			s.refuse("id is not a string or an integer")
+		}
 	case "method":
-		if raw[0] != '"' {
-			return &Error{Code: CodeInvalidRequest, Text: "method must be a string"}
+		s.hasMethod = true
+		method, ok := String(value)
+		if !ok || method == "" {
+			s.refuse("method is not a string")
 		}
-		method, err := text(raw)
-		if err != nil || method == "" {
-			return &Error{Code: CodeInvalidRequest, Text: "method must be a string that is not empty"}
-		}
-		p.msg.Method = method
+		s.msg.Method = method
 	case "params":
-		p.msg.Params = raw
+		if value[0] != '{' {
+			s.refuse("params is not an object")
+		}
+		s.msg.Params = value
 	case "result":
-		p.msg.Result = raw
+		s.msg.Result = value
 	case "error":
-		p.msg.Error = raw
+		if value[0] != '{' {
+			s.refuse("error is not an object")
+		}
+		s.msg.Error = value
 	}
-	return nil
 }
 
-// id accepts strings and integers of any size: "The ID MUST NOT be null" and
-// MUST be a string or integer (MCP basic, Requests).
-func (p *parser) id(raw json.RawMessage, start int) error {
-	switch {
-	case string(raw) == "null":
-		p.null = true
-		return nil
-	case raw[0] == '"':
-	case raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9':
-		if bytes.ContainsAny(raw, ".eE") {
-			return &Error{Code: CodeInvalidRequest, Text: "id must be a string or an integer"}
-		}
-	default:
-		return &Error{Code: CodeInvalidRequest, Text: "id must be a string or an integer"}
+// validID accepts any string and any number that is written as an integer.
+func validID(value []byte) bool {
+	if value[0] == '"' {
+		return true
 	}
-	p.msg.ID, p.msg.idStart = raw, start
-	return nil
-}
-
-// param reads one member of params.
-func (p *parser) param(key string) error {
-	start := p.pos
-	if key == "_meta" && p.peek() == '{' {
-		if err := p.object(3, metaKeys, func(string) error { return p.value(4) }); err != nil {
-			return err
-		}
-		p.msg.Meta = p.data[start:p.pos]
-		return nil
-	}
-	if err := p.value(3); err != nil {
-		return err
-	}
-	if key == "arguments" {
-		p.msg.Arguments, p.msg.argumentsStart = p.data[start:p.pos], start
-		return nil
-	}
-	if raw := p.data[start:p.pos]; raw[0] == '"' && (key == "name" || key == "uri") {
-		s, err := text(raw)
-		if err != nil {
-			return p.fail("a string is malformed")
-		}
-		if key == "name" {
-			p.msg.Name = s
-		} else {
-			p.msg.URI = s
+	for i, c := range value {
+		if (c < '0' || c > '9') && (c != '-' || i > 0) {
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
-func (p *parser) classify() *Error {
-	m := &p.msg
-	isResponse := m.Result != nil || m.Error != nil
-	switch {
-	case !p.version:
-		return &Error{Code: CodeInvalidRequest, Text: `jsonrpc must be "2.0"`}
-	case m.Method != "" && isResponse, m.Result != nil && m.Error != nil:
-		return &Error{Code: CodeInvalidRequest, Text: "a message is a request, a notification or a response, not several"}
-	case m.Method != "" && p.null:
-		return &Error{Code: CodeInvalidRequest, Text: "id must not be null"}
-	case m.Method != "" && m.ID != nil:
-		m.Kind = Request
-	case m.Method != "":
-		m.Kind = Notification
-	case isResponse && (m.ID != nil || p.null && m.Error != nil):
-		m.Kind = Response
-	default:
-		return &Error{Code: CodeInvalidRequest, Text: "the message has neither a method nor an id with a result or an error"}
-	}
-	return nil
+// ReplaceID returns the message with another id, everything else as it was
+// sent. The message must have an id.
+func (m Message) ReplaceID(id json.RawMessage) []byte {
+	out := make([]byte, 0, len(m.raw)-len(m.ID)+len(id))
+	out = append(out, m.raw[:m.idStart]...)
+	out = append(out, id...)
+	return append(out, m.raw[m.idStart+len(m.ID):]...)
 }
 
-// WithID returns the message's text with another id in place of its own.
-func (m Message) WithID(id string) []byte {
-	return m.splice(splice{m.idStart, m.ID, id})
-}
-
-// Envelope is WithID with empty arguments in place of the message's: what a
-// dispatcher needs that would decode arguments into something smaller than
-// they are.
-func (m Message) Envelope(id string) []byte {
-	parts := []splice{{m.idStart, m.ID, id}, {m.argumentsStart, m.Arguments, "{}"}}
-	if m.argumentsStart < m.idStart {
-		parts[0], parts[1] = parts[1], parts[0]
-	}
-	return m.splice(parts...)
-}
-
-// splice is one replacement: what stands at start becomes with.
-type splice struct {
-	start int
-	old   json.RawMessage
-	with  string
-}
-
-// splice makes replacements, in the order of the text; what is absent stays so.
-func (m Message) splice(parts ...splice) []byte {
-	out := make([]byte, 0, len(m.raw)+32)
-	end := 0
-	for _, p := range parts {
-		if p.old == nil {
-			continue
-		}
-		out = append(append(out, m.raw[end:p.start]...), p.with...)
-		end = p.start + len(p.old)
-	}
-	return append(out, m.raw[end:]...)
-}
-
-// AppendError appends an error response. A nil id becomes null; data is raw
-// JSON or nil.
-func AppendError(dst []byte, id json.RawMessage, code int, message string, data json.RawMessage) []byte {
-	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
-	if id == nil {
-		dst = append(dst, "null"...)
-	} else {
-		dst = append(dst, id...)
-	}
-	quoted, err := json.Marshal(message)
-	if err != nil {
-		quoted = []byte(`"error"`)
-	}
-	dst = fmt.Appendf(dst, `,"error":{"code":%d,"message":%s`, code, quoted)
-	if data != nil {
-		dst = append(append(dst, `,"data":`...), data...)
-	}
-	return append(dst, "}}"...)
-}
-
-// AppendResult appends a response with a raw result.
-func AppendResult(dst []byte, id, result json.RawMessage) []byte {
-	dst = append(append(dst, `{"jsonrpc":"2.0","id":`...), id...)
-	dst = append(append(dst, `,"result":`...), result...)
-	return append(dst, '}')
+func (s *scanner) syntax(reason string) *Error {
+	return &Error{CodeParse, fmt.Sprintf("the message is not JSON: %s (byte %d)", reason, s.pos)}
 }

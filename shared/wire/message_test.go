@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -9,218 +10,319 @@ import (
 	"mcp-gateway/shared/wire"
 )
 
-func TestParseKeepsPayloadsByteForByte(t *testing.T) {
-	t.Parallel()
-	const params = `{ "name":"math_add", "arguments":{"a":9007199254740993,"b":1.50},"_meta":{"progressToken":12345678901234567890}}`
-	const data = ` {"jsonrpc":"2.0", "id":12345678901234567890 ,"method":"tools/call","params":` + params + `} ` + "\n"
-	m, err := wire.Parse([]byte(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.Kind != wire.Request || m.Method != "tools/call" || m.Name != "math_add" {
-		t.Errorf("got %+v", m)
-	}
-	if string(m.ID) != "12345678901234567890" || string(m.Params) != params {
-		t.Errorf("id = %s, params = %s", m.ID, m.Params)
-	}
-	if string(m.Meta) != `{"progressToken":12345678901234567890}` {
-		t.Errorf("meta = %s", m.Meta)
-	}
-	if got, want := string(m.WithID("7")), strings.Replace(data, "12345678901234567890 ,", "7 ,", 1); got != want {
-		t.Errorf("WithID = %s, want %s", got, want)
-	}
-}
+// call is a tools/call as clients of 2026-07-28 send it.
+const call = `{"jsonrpc":"2.0","id":12345678901234567890,"method":"tools/call","params":{"name":"math_add",` +
+	`"arguments":{"a":9007199254740993,"b":0.10},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",` +
+	`"io.modelcontextprotocol/clientInfo":{"name":"client","version":"1.0"},"io.modelcontextprotocol/clientCapabilities":{}}}}`
 
-func TestEnvelopeEmptiesTheArguments(t *testing.T) {
+func TestParseAccepts(t *testing.T) {
 	t.Parallel()
-	for data, want := range map[string]string{
-		`{"jsonrpc":"2.0","id":1,"method":"x","params":{"name":"n","arguments":{"a":[1e999]},"_meta":{}}}`: `{"jsonrpc":"2.0","id":7,"method":"x","params":{"name":"n","arguments":{},"_meta":{}}}`,
-		`{"params":{"arguments": [1] },"method":"x","id":"one","jsonrpc":"2.0"}`:                           `{"params":{"arguments": {} },"method":"x","id":7,"jsonrpc":"2.0"}`,
-		`{"jsonrpc":"2.0","id":1,"method":"x"}`:                                                            `{"jsonrpc":"2.0","id":7,"method":"x"}`,
-	} {
-		m, err := wire.Parse([]byte(data))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := string(m.Envelope("7")); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}
-
-func TestParseKinds(t *testing.T) {
-	t.Parallel()
-	for data, want := range map[string]wire.Kind{
-		`{"jsonrpc":"2.0","id":"a","method":"ping"}`:                                   wire.Request,
-		`{"jsonrpc":"2.0","id":-1,"method":"ping","params":{}}`:                        wire.Request,
-		`{"jsonrpc":"2.0","method":"notifications/initialized"}`:                       wire.Notification,
-		`{"jsonrpc":"2.0","id":1,"result":{}}`:                                         wire.Response,
-		`{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}`:                    wire.Response,
-		`{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"x"}}`:                 wire.Response,
-		`{"jsonrpc":"2.0","id":"\u00e9","method":"x","unknown":[1,{"a":[true,null]}]}`: wire.Request,
-	} {
-		m, err := wire.Parse([]byte(data))
-		if err != nil || m.Kind != want {
-			t.Errorf("%s: kind = %v, %v, want %v", data, m.Kind, err, want)
-		}
-	}
-}
-
-func TestParseRefuses(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name, data string
-		code       int
-		text       string
+	tests := map[string]struct {
+		in     string
+		kind   wire.Kind
+		id     string
+		method string
+		params string
+		result string
+		error  string
 	}{
-		{"nothing", ``, wire.CodeInvalidRequest, "JSON object"},
-		{"a batch", `[{"jsonrpc":"2.0","id":1,"method":"ping"}]`, wire.CodeInvalidRequest, "JSON object"},
-		{"a duplicate method", `{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}`, wire.CodeParse, "twice"},
-		{"a duplicate method by escape", `{"jsonrpc":"2.0","id":1,"method":"ping","m\u0065thod":"tools/call"}`, wire.CodeParse, "twice"},
-		{"a method in upper case", `{"jsonrpc":"2.0","id":1,"METHOD":"tools/call"}`, wire.CodeParse, "another case"},
-		{"a method in upper case beside the right one", `{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}`, wire.CodeParse, "another case"},
-		{"params with a long s", `{"jsonrpc":"2.0","id":1,"method":"tools/call","param\u017f":{}}`, wire.CodeParse, "another case"},
-		{"a Kelvin sign", `{"jsonrpc":"2.0","id":1,"method":"x","params":{"tas\u212a":{}}}`, wire.CodeParse, "another case"},
-		{"a tool name in upper case", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","Name":"b"}}`, wire.CodeParse, "another case"},
-		{"a duplicate tool name", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","name":"b"}}`, wire.CodeParse, "twice"},
-		{"a duplicate key deep in arguments", `{"jsonrpc":"2.0","id":1,"method":"x","params":{"arguments":{"o":[{"a":1,"a":2}]}}}`, wire.CodeParse, "twice"},
-		{"a revision in another case in _meta", `{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"io.modelcontextprotocol/protocolversion":"2026-07-28"}}}`, wire.CodeParse, "another case"},
-		{"text after the message", `{"jsonrpc":"2.0","id":1,"method":"ping"}{}`, wire.CodeParse, "after"},
-		{"a cut-off message", `{"jsonrpc":"2.0","id":1,"method":"ping"`, wire.CodeParse, "missing"},
-		{"invalid UTF-8", "{\"jsonrpc\":\"2.0\",\"id\":\"\xff\",\"method\":\"ping\"}", wire.CodeParse, "UTF-8"},
-		{"a control character", "{\"jsonrpc\":\"2.0\",\"id\":\"\x00\",\"method\":\"ping\"}", wire.CodeParse, "control"},
-		{"an id of null", `{"jsonrpc":"2.0","id":null,"method":"ping"}`, wire.CodeInvalidRequest, "null"},
-		{"a fractional id", `{"jsonrpc":"2.0","id":1.5,"method":"ping"}`, wire.CodeInvalidRequest, "integer"},
-		{"an id with an exponent", `{"jsonrpc":"2.0","id":1e3,"method":"ping"}`, wire.CodeInvalidRequest, "integer"},
-		{"an object as id", `{"jsonrpc":"2.0","id":{},"method":"ping"}`, wire.CodeInvalidRequest, "integer"},
-		{"another version", `{"jsonrpc":"1.0","id":1,"method":"ping"}`, wire.CodeInvalidRequest, "2.0"},
-		{"no version", `{"id":1,"method":"ping"}`, wire.CodeInvalidRequest, "2.0"},
-		{"array params", `{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}`, wire.CodeInvalidRequest, "object"},
-		{"a method that is no string", `{"jsonrpc":"2.0","id":1,"method":7}`, wire.CodeInvalidRequest, "string"},
-		{"request and response at once", `{"jsonrpc":"2.0","id":1,"method":"x","result":{}}`, wire.CodeInvalidRequest, "not several"},
-		{"result and error", `{"jsonrpc":"2.0","id":1,"result":{},"error":{}}`, wire.CodeInvalidRequest, "not several"},
-		{"a result without id", `{"jsonrpc":"2.0","result":{}}`, wire.CodeInvalidRequest, "neither"},
-		{"a leading zero", `{"jsonrpc":"2.0","id":01,"method":"ping"}`, wire.CodeParse, "missing"},
-		{"a trailing comma", `{"jsonrpc":"2.0","id":1,"method":"ping",}`, wire.CodeParse, "key"},
-		{"deep nesting", `{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}}`, wire.CodeParse, "deeply"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := wire.Parse([]byte(tt.data))
-			e, ok := errors.AsType[*wire.Error](err)
-			if !ok {
-				t.Fatalf("accepted, or another error: %v", err)
+		"a request whose id fits no integer type": {
+			in:   ` { "jsonrpc" : "2.0" , "id" : 12345678901234567890 , "method" : "a" , "params" : { "x" : [ 1.50 , -0e+7 ] } } ` + "\n",
+			kind: wire.KindRequest, id: "12345678901234567890", method: "a", params: `{ "x" : [ 1.50 , -0e+7 ] }`,
+		},
+		"a request whose id is a string with escapes": {
+			in:   `{"jsonrpc":"2.0","id":"\u0061\"","method":"a"}`,
+			kind: wire.KindRequest, id: `"\u0061\""`, method: "a",
+		},
+		"a negative id":                     {in: `{"jsonrpc":"2.0","id":-7,"method":"a"}`, kind: wire.KindRequest, id: "-7", method: "a"},
+		"a method with escapes":             {in: `{"jsonrpc":"2.0","id":1,"method":"tools\/list"}`, kind: wire.KindRequest, id: "1", method: "tools/list"},
+		"a key with escapes":                {in: `{"jsonrpc":"2.0","id":1,"meth\u006fd":"a"}`, kind: wire.KindRequest, id: "1", method: "a"},
+		"a notification":                    {in: `{"jsonrpc":"2.0","method":"a","params":{}}`, kind: wire.KindNotification, method: "a", params: `{}`},
+		"a response with a result":          {in: `{"jsonrpc":"2.0","id":1,"result":null}`, kind: wire.KindResponse, id: "1", result: "null"},
+		"a response with an error":          {in: `{"jsonrpc":"2.0","id":1,"error":{"code":1}}`, kind: wire.KindResponse, id: "1", error: `{"code":1}`},
+		"an error for an id not read":       {in: `{"jsonrpc":"2.0","id":null,"error":{}}`, kind: wire.KindResponse, error: `{}`},
+		"an error without an id":            {in: `{"jsonrpc":"2.0","error":{}}`, kind: wire.KindResponse, error: `{}`},
+		"members nobody knows":              {in: `{"jsonrpc":"2.0","id":1,"method":"a","x":{"METHOD":true}}`, kind: wire.KindRequest, id: "1", method: "a"},
+		"the same key in different objects": {in: `{"jsonrpc":"2.0","id":1,"method":"a","params":{"a":{"a":[{"a":1},{"a":2}]}}}`, kind: wire.KindRequest, id: "1", method: "a", params: `{"a":{"a":[{"a":1},{"a":2}]}}`},
+		"a key in other case in arguments":  {in: `{"jsonrpc":"2.0","id":1,"method":"a","params":{"arguments":{"name":1,"Name":2}}}`, kind: wire.KindRequest, id: "1", method: "a", params: `{"arguments":{"name":1,"Name":2}}`},
+		"NUL in a value":                    {in: `{"jsonrpc":"2.0","id":1,"method":"a","params":{"x":"\u0000"}}`, kind: wire.KindRequest, id: "1", method: "a", params: `{"x":"\u0000"}`},
+		"nesting up to the limit":           {in: nested(wire.MaxDepth), kind: wire.KindRequest, id: "1", method: "a", params: `{"x":` + strings.Repeat("[", 62) + strings.Repeat("]", 62) + `}`},
+		"many keys":                         {in: `{"jsonrpc":"2.0","id":1,"method":"a","params":` + manyKeys("") + `}`, kind: wire.KindRequest, id: "1", method: "a", params: manyKeys("")},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, err := wire.Parse([]byte(test.in))
+			if err != nil {
+				t.Fatalf("refused: %v", err)
 			}
-			if e.Code != tt.code || !strings.Contains(e.Text, tt.text) {
-				t.Errorf("got %d %q, want %d and %q", e.Code, e.Text, tt.code, tt.text)
+			if m.Kind != test.kind || m.Method != test.method {
+				t.Errorf("got kind %d and method %q, want %d and %q", m.Kind, m.Method, test.kind, test.method)
+			}
+			for part, pair := range map[string][2]string{
+				"id": {string(m.ID), test.id}, "params": {string(m.Params), test.params},
+				"result": {string(m.Result), test.result}, "error": {string(m.Error), test.error},
+			} {
+				if pair[0] != pair[1] {
+					t.Errorf("got %s %s, want %s", part, pair[0], pair[1])
+				}
 			}
 		})
 	}
 }
 
-func TestParseErrorCarriesTheID(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	t.Parallel()
-	_, err := wire.Parse([]byte(`{"jsonrpc":"2.0","id":"seven","method":"x","params":[]}`))
-	if e, ok := errors.AsType[*wire.Error](err); !ok || string(e.ID) != `"seven"` {
-		t.Errorf("err = %#v, want the id seven", err)
-	}
-}
-
-func TestAppendError(t *testing.T) {
-	t.Parallel()
-	got := string(wire.AppendError(nil, json.RawMessage(`12345678901234567890`), wire.CodeInvalidParams, `a "b"`, json.RawMessage(`{"x":1}`)))
-	if want := `{"jsonrpc":"2.0","id":12345678901234567890,"error":{"code":-32602,"message":"a \"b\"","data":{"x":1}}}`; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	if got := string(wire.AppendError(nil, nil, wire.CodeParse, "x", nil)); !strings.Contains(got, `"id":null`) {
-		t.Errorf("no id: %s", got)
-	}
-}
-
-func TestAppendResult(t *testing.T) {
-	t.Parallel()
-	got := string(wire.AppendResult([]byte("x"), json.RawMessage(`"a"`), json.RawMessage(`{"n":9007199254740993}`)))
-	if want := `x{"jsonrpc":"2.0","id":"a","result":{"n":9007199254740993}}`; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-func TestIsBatch(t *testing.T) {
-	t.Parallel()
-	for data, want := range map[string]bool{"[]": true, " \n[{}]": true, "{}": false, "": false, `"["`: false} {
-		if got := wire.IsBatch([]byte(data)); got != want {
-			t.Errorf("IsBatch(%q) = %v", data, got)
-		}
-	}
-}
-
-func TestDecodeHeader(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		value, want string
-		ok          bool
+	// head is a good start, so that one thing is wrong at a time.
+	const head = `{"jsonrpc":"2.0","id":7,"method":"a"`
+	tests := map[string]struct {
+		in     string
+		code   int
+		reason string
+		id     string // what can be echoed
 	}{
-		{"math_add", "math_add", true}, {" math_add\t", "math_add", true}, {"=?base64?w6k=?=", "é", true},
-		{"=?base64?!!?=", "", false}, {"=?base64?w6k=", "=?base64?w6k=", true}, {"", "", true},
-	} {
-		got, ok := wire.DecodeHeader(tt.value)
-		if ok != tt.ok || ok && got != tt.want {
-			t.Errorf("DecodeHeader(%q) = %q, %v, want %q, %v", tt.value, got, ok, tt.want, tt.ok)
+		"nothing":                          {in: "", code: wire.CodeParse, reason: "a value is expected"},
+		"an open object":                   {in: head, code: wire.CodeParse, reason: "a comma or the end"},
+		"a comma before the end":           {in: head + ",}", code: wire.CodeParse, reason: "a key is expected"},
+		"a key without quotes":             {in: head + ",x:1}", code: wire.CodeParse, reason: "a key is expected"},
+		"a key without colon":              {in: head + `,"x" 1}`, code: wire.CodeParse, reason: "a colon is expected"},
+		"a key without value":              {in: head + `,"x":}`, code: wire.CodeParse, reason: "a value is expected"},
+		"a list without comma":             {in: head + `,"x":[1 2]}`, code: wire.CodeParse, reason: "a comma or the end"},
+		"a word that is none":              {in: head + `,"x":nul}`, code: wire.CodeParse, reason: "a value is expected"},
+		"a word with a tail":               {in: head + `,"x":nullx}`, code: wire.CodeParse, reason: "a comma or the end"},
+		"a number with a leading zero":     {in: head + `,"x":01}`, code: wire.CodeParse, reason: "a comma or the end"},
+		"a number with a plus":             {in: head + `,"x":+1}`, code: wire.CodeParse, reason: "a value is expected"},
+		"a lone minus":                     {in: head + `,"x":-}`, code: wire.CodeParse, reason: "no digits"},
+		"a point without digits":           {in: head + `,"x":1.}`, code: wire.CodeParse, reason: "after the point"},
+		"an exponent without digits":       {in: head + `,"x":1e+}`, code: wire.CodeParse, reason: "in its exponent"},
+		"NaN":                              {in: head + `,"x":NaN}`, code: wire.CodeParse, reason: "a value is expected"},
+		"an open string":                   {in: head + `,"x":"a}`, code: wire.CodeParse, reason: "has no end"},
+		"an escape that is none":           {in: head + `,"x":"\x41"}`, code: wire.CodeParse, reason: "no such escape"},
+		"a short escape":                   {in: head + `,"x":"\u12G4"}`, code: wire.CodeParse, reason: "four hex digits"},
+		"a line break in a string":         {in: head + ",\"x\":\"\n\"}", code: wire.CodeParse, reason: "control character"},
+		"a NUL byte in a string":           {in: head + ",\"x\":\"\x00\"}", code: wire.CodeParse, reason: "control character"},
+		"a NUL byte between":               {in: head + ",\x00\"x\":1}", code: wire.CodeParse, reason: "a key is expected"},
+		"a byte order mark":                {in: "\ufeff" + head + "}", code: wire.CodeParse, reason: "a value is expected"},
+		"invalid UTF-8":                    {in: head + ",\"x\":\"\xff\"}", code: wire.CodeParse, reason: "UTF-8"},
+		"a surrogate in UTF-8":             {in: head + ",\"x\":\"\xed\xa0\x80\"}", code: wire.CodeParse, reason: "UTF-8"},
+		"a second message":                 {in: head + "}" + head + "}", code: wire.CodeParse, reason: "data after the message"},
+		"a NUL byte after":                 {in: head + "}\x00", code: wire.CodeParse, reason: "data after the message"},
+		"a batch":                          {in: "[" + head + "}]", code: wire.CodeInvalidRequest, reason: "batches"},
+		"a string":                         {in: `"a"`, code: wire.CodeInvalidRequest, reason: "not an object"},
+		"null":                             {in: `null`, code: wire.CodeInvalidRequest, reason: "not an object"},
+		"an empty object":                  {in: `{}`, code: wire.CodeInvalidRequest, reason: "jsonrpc is missing"},
+		"no version":                       {in: `{"id":7,"method":"a"}`, code: wire.CodeInvalidRequest, reason: "jsonrpc is missing", id: "7"},
+		"JSON-RPC 1":                       {in: `{"jsonrpc":"1.0","id":7,"method":"a"}`, code: wire.CodeInvalidRequest, reason: `not "2.0"`, id: "7"},
+		"a version that is a number":       {in: `{"jsonrpc":2.0,"id":7,"method":"a"}`, code: wire.CodeInvalidRequest, reason: `not "2.0"`, id: "7"},
+		"an id that is null":               {in: `{"jsonrpc":"2.0","id":null,"method":"a"}`, code: wire.CodeInvalidRequest, reason: "id is null"},
+		"a result with an id that is null": {in: `{"jsonrpc":"2.0","id":null,"result":1}`, code: wire.CodeInvalidRequest, reason: "id is null"},
+		"an id that is a fraction":         {in: `{"jsonrpc":"2.0","id":1.5,"method":"a"}`, code: wire.CodeInvalidRequest, reason: "id is not"},
+		"an id with an exponent":           {in: `{"jsonrpc":"2.0","id":1e3,"method":"a"}`, code: wire.CodeInvalidRequest, reason: "id is not"},
+		"an id that is a boolean":          {in: `{"jsonrpc":"2.0","id":true,"method":"a"}`, code: wire.CodeInvalidRequest, reason: "id is not"},
+		"an id that is an object":          {in: `{"jsonrpc":"2.0","id":{},"method":"a"}`, code: wire.CodeInvalidRequest, reason: "id is not"},
+		"two ids":                          {in: `{"jsonrpc":"2.0","id":7,"method":"a","id":8}`, code: wire.CodeInvalidRequest, reason: `"id" stands twice`},
+		"two ids, one escaped":             {in: `{"jsonrpc":"2.0","id":7,"method":"a","\u0069d":8}`, code: wire.CodeInvalidRequest, reason: `"id" stands twice`},
+		"a method that is a number":        {in: `{"jsonrpc":"2.0","id":7,"method":1}`, code: wire.CodeInvalidRequest, reason: "method is not", id: "7"},
+		"an empty method":                  {in: `{"jsonrpc":"2.0","id":7,"method":""}`, code: wire.CodeInvalidRequest, reason: "method is not", id: "7"},
+		"two methods":                      {in: head + `,"method":"b"}`, code: wire.CodeInvalidRequest, reason: `"method" stands twice`, id: "7"},
+		"METHOD":                           {in: head + `,"METHOD":"b"}`, code: wire.CodeInvalidRequest, reason: `"METHOD" looks like "method"`, id: "7"},
+		"only Method":                      {in: `{"jsonrpc":"2.0","id":7,"Method":"b"}`, code: wire.CodeInvalidRequest, reason: `"Method" looks like "method"`, id: "7"},
+		"params with a long s":             {in: head + `,"param\u017f":{}}`, code: wire.CodeInvalidRequest, reason: `looks like "params"`, id: "7"},
+		"params with a long s unescaped":   {in: head + `,"paramſ":{}}`, code: wire.CodeInvalidRequest, reason: `looks like "params"`, id: "7"},
+		"params that are a list":           {in: head + `,"params":[]}`, code: wire.CodeInvalidRequest, reason: "params is not", id: "7"},
+		"params that are null":             {in: head + `,"params":null}`, code: wire.CodeInvalidRequest, reason: "params is not", id: "7"},
+		"two names":                        {in: head + `,"params":{"name":"a","name":"b"}}`, code: wire.CodeInvalidRequest, reason: `"name" stands twice`, id: "7"},
+		"Name":                             {in: head + `,"params":{"name":"a","Name":"b"}}`, code: wire.CodeInvalidRequest, reason: `"Name" looks like "name"`, id: "7"},
+		"_META":                            {in: head + `,"params":{"_META":{}}}`, code: wire.CodeInvalidRequest, reason: `looks like "_meta"`, id: "7"},
+		"tasKId with a Kelvin sign":        {in: head + `,"params":{"tas` + "\u212a" + `Id":1}}`, code: wire.CodeInvalidRequest, reason: `looks like "taskId"`, id: "7"},
+		"a protocol version in other case": {in: head + `,"params":{"_meta":{"io.modelcontextprotocol/ProtocolVersion":""}}}`, code: wire.CodeInvalidRequest, reason: "looks like", id: "7"},
+		"two arguments of one name":        {in: head + `,"params":{"arguments":{"a":1,"a":2}}}`, code: wire.CodeInvalidRequest, reason: `"a" stands twice`, id: "7"},
+		"one name spelled in two ways":     {in: head + `,"params":{"arguments":{"a":1,"\u0061":2}}}`, code: wire.CodeInvalidRequest, reason: `"a" stands twice`, id: "7"},
+		"two lone surrogates":              {in: head + `,"params":{"arguments":{"\ud800":1,"\ud801":2}}}`, code: wire.CodeInvalidRequest, reason: `stands twice`, id: "7"},
+		"a duplicate among many keys":      {in: head + `,"params":` + manyKeys(`,"k3":0`) + `}`, code: wire.CodeInvalidRequest, reason: `"k3" stands twice`, id: "7"},
+		"a late duplicate among many":      {in: head + `,"params":` + manyKeys(`,"k39":0`) + `}`, code: wire.CodeInvalidRequest, reason: `"k39" stands twice`, id: "7"},
+		"a duplicate after an object":      {in: head + `,"params":{"a":{"b":1},"c":[{"d":1}],"a":2}}`, code: wire.CodeInvalidRequest, reason: `"a" stands twice`, id: "7"},
+		"a duplicate in a list":            {in: head + `,"params":{"a":[{"b":1,"b":2}]}}`, code: wire.CodeInvalidRequest, reason: `"b" stands twice`, id: "7"},
+		"NUL in a key":                     {in: head + `,"params":{"name\u0000":"a"}}`, code: wire.CodeInvalidRequest, reason: "NUL", id: "7"},
+		"a method and a result":            {in: head + `,"result":{}}`, code: wire.CodeInvalidRequest, reason: "also a result", id: "7"},
+		"a method and an error":            {in: head + `,"error":{}}`, code: wire.CodeInvalidRequest, reason: "also a result or an error", id: "7"},
+		"a result and an error":            {in: `{"jsonrpc":"2.0","id":7,"result":1,"error":{}}`, code: wire.CodeInvalidRequest, reason: "not one of", id: "7"},
+		"neither method nor result":        {in: `{"jsonrpc":"2.0","id":7}`, code: wire.CodeInvalidRequest, reason: "not one of", id: "7"},
+		"a result without id":              {in: `{"jsonrpc":"2.0","result":1}`, code: wire.CodeInvalidRequest, reason: "no id"},
+		"an error that is a string":        {in: `{"jsonrpc":"2.0","id":7,"error":"a"}`, code: wire.CodeInvalidRequest, reason: "error is not", id: "7"},
+		"lists nested too deeply":          {in: nested(wire.MaxDepth + 1), code: wire.CodeInvalidRequest, reason: "deeper than 64"},
+		"objects nested too deeply":        {in: strings.Repeat(`{"a":`, 100_000), code: wire.CodeInvalidRequest, reason: "deeper than 64"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, err := wire.Parse([]byte(test.in))
+			e, ok := errors.AsType[*wire.Error](err)
+			if !ok {
+				t.Fatalf("accepted, or another error: %v", err)
+			}
+			if e.Code != test.code || !strings.Contains(e.Error(), test.reason) {
+				t.Errorf("got %d %q, want %d and %q in it", e.Code, e.Reason, test.code, test.reason)
+			}
+			if string(m.ID) != test.id {
+				t.Errorf("got id %s, want %s", m.ID, test.id)
+			}
+			if batch := name == "a batch"; batch != errors.Is(err, wire.ErrBatch) {
+				t.Errorf("is it ErrBatch: got %v, want %v", !batch, batch)
+			}
+		})
+	}
+}
+
+// nested is a request with that many containers around its innermost value.
+func nested(depth int) string {
+	return `{"jsonrpc":"2.0","id":1,"method":"a","params":{"x":` +
+		strings.Repeat("[", depth-2) + strings.Repeat("]", depth-2) + `}}`
+}
+
+// manyKeys is an object with more keys than are compared one by one.
+func manyKeys(tail string) string {
+	var b strings.Builder
+	for i := range 40 {
+		b.WriteString(`,"k` + string(rune('0'+i/10)) + string(rune('0'+i%10)) + `":0`)
+	}
+	keys := strings.ReplaceAll(b.String()[1:], `"k0`, `"k`)
+	return "{" + keys + tail + "}"
+}
+
+func TestReplaceIDLeavesTheRestAsItWas(t *testing.T) {
+	t.Parallel()
+	m, err := wire.Parse([]byte(`{ "id" : "a" ,"jsonrpc":"2.0","method":"x","params":{"id":"a","n":9007199254740993} }`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{ "id" : 42 ,"jsonrpc":"2.0","method":"x","params":{"id":"a","n":9007199254740993} }`
+	if got := string(m.ReplaceID(json.RawMessage("42"))); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestMembersAreTheBytesThatWereSent(t *testing.T) {
+	t.Parallel()
+	m, err := wire.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"x","params":` +
+		"{ \"s\" : \"a,}]\\\"\" ,\"n\":1.50\n,\t\"\\u006f\" : {\"x\":[1, {\"}\":2}]} , \"a\":[ ],\"t\":true }}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][2]string{{"s", `"a,}]\""`}, {"n", "1.50"}, {"o", `{"x":[1, {"}":2}]}`}, {"a", "[ ]"}, {"t", "true"}}
+	i := 0
+	for name, value := range wire.Members(m.Params) {
+		if i == len(want) || name != want[i][0] || string(value) != want[i][1] {
+			t.Fatalf("member %d: got %s: %s, want %v", i, name, value, want)
+		}
+		if got, ok := wire.Member(m.Params, name); !ok || string(got) != string(value) {
+			t.Errorf("Member(%s): got %s, want %s", name, got, value)
+		}
+		i++
+	}
+	if i != len(want) {
+		t.Errorf("got %d members, want %d", i, len(want))
+	}
+	for _, object := range []string{``, `7`, `"s"`, `[{"s":1}]`, `{}`, `{"s"`, `{"s":`, `{"S":1}`, `{"t":"\"s\":1"}`} {
+		if value, ok := wire.Member(json.RawMessage(object), "s"); ok {
+			t.Errorf("%s: found %s", object, value)
 		}
 	}
-}
-
-func TestRevisions(t *testing.T) {
-	t.Parallel()
-	if !wire.IsModern("2026-07-28") || !wire.IsModern("2027-03-01") || wire.IsModern("2025-11-25") || wire.IsModern("") {
-		t.Error("the modern era begins with 2026-07-28")
-	}
-	if wire.IsServed("2027-03-01") || !wire.IsServed(wire.LatestLegacy) {
-		t.Error("served revisions are wrong")
+	for range wire.Members(m.Params) {
+		break // stopping early must be possible
 	}
 }
 
-// FuzzParse: what is accepted means the same to encoding/json, and an id can be
-// replaced without touching anything else.
+// FuzzParse: no panic; what is accepted means the same to encoding/json, also
+// after its id was replaced.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"b":[1,2,{"c":"\ud83d\ude00"}]},"_meta":{"progressToken":"x"}}}`))
-	f.Add([]byte(`{"jsonrpc":"2.0","id":"é","result":{"a":-0.5e+10}}`))
-	f.Add([]byte(`{"jsonrpc":"2.0","id":null,"error":{}}`))
-	f.Add([]byte(`{"jsonrpc":"2.0","method":"a","params":{"\u006eame":"x","a":{"b":{"c":[[]]}}}}`))
+	for _, seed := range []string{
+		call, nested(64), `{"jsonrpc":"2.0","id":"\u0061","method":"a","params":{"a":[1,-2.5e7,null,true,"\ud83d\ude00"]}}`,
+		`{"jsonrpc":"2.0","method":"notifications/initialized"}`, `{"jsonrpc":"2.0","id":1,"result":{}}`,
+		`{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"x"}}`, `{"jsonrpc":"2.0","id":null,"error":{}}`, `[]`, `{"ID":1}`, `{"id":1,"i\u0064":2}`, "\x00", `{"a`,
+	} {
+		f.Add([]byte(seed))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := wire.Parse(data)
 		if err != nil {
 			return
 		}
-		if !json.Valid(data) {
-			t.Fatalf("accepted invalid JSON: %q", data)
-		}
-		var got struct {
-			ID     json.RawMessage `json:"id"`
-			Method string          `json:"method"`
-			Params json.RawMessage `json:"params"`
-		}
-		if err := json.Unmarshal(data, &got); err != nil {
-			t.Fatalf("encoding/json refuses %q: %v", data, err)
-		}
-		if got.Method != m.Method || string(got.Params) != string(m.Params) || m.ID != nil && string(got.ID) != string(m.ID) {
-			t.Fatalf("%q: encoding/json reads %+v, we %+v", data, got, m)
-		}
+		agree(t, data, m, m.ID)
 		if m.ID == nil {
 			return
 		}
-		again, err := wire.Parse(m.WithID("4711"))
-		if err != nil || string(again.ID) != "4711" || string(again.Params) != string(m.Params) || string(again.WithID(string(m.ID))) != string(data) {
-			t.Fatalf("replacing the id of %q is not reversible: %v", data, err)
+		replaced := m.ReplaceID(json.RawMessage(`"new"`))
+		again, err := wire.Parse(replaced)
+		if err != nil {
+			t.Fatalf("%s is refused with another id: %v", data, err)
+		}
+		agree(t, replaced, again, json.RawMessage(`"new"`))
+		if back := again.ReplaceID(m.ID); !bytes.Equal(back, data) {
+			t.Fatalf("the id put back makes %s of %s", back, data)
 		}
 	})
 }
 
+// agree compares a message with what encoding/json makes of the same bytes.
+func agree(t *testing.T, data []byte, m wire.Message, id json.RawMessage) {
+	t.Helper()
+	var want struct {
+		JSONRPC string
+		ID      json.RawMessage
+		Method  string
+		Params  json.RawMessage
+		Result  json.RawMessage
+		Error   json.RawMessage
+	}
+	if err := json.Unmarshal(data, &want); err != nil {
+		t.Fatalf("encoding/json refuses %s: %v", data, err)
+	}
+	if string(want.ID) == "null" {
+		want.ID = nil
+	}
+	if want.JSONRPC != "2.0" || want.Method != m.Method || !bytes.Equal(want.ID, id) || !bytes.Equal(m.ID, id) ||
+		!bytes.Equal(want.Params, m.Params) || !bytes.Equal(want.Result, m.Result) || !bytes.Equal(want.Error, m.Error) {
+		t.Fatalf("encoding/json reads %s as %+v, not as %+v", data, want, m)
+	}
+	if m.Params == nil {
+		return
+	}
+	var params map[string]json.RawMessage
+	if err := json.Unmarshal(m.Params, &params); err != nil {
+		t.Fatalf("encoding/json refuses the params: %v", err)
+	}
+	n := 0
+	for name, value := range wire.Members(m.Params) {
+		if n++; !bytes.Equal(params[name], value) {
+			t.Fatalf("encoding/json reads params.%s as %s, not as %s", name, params[name], value)
+		}
+	}
+	if n != len(params) {
+		t.Fatalf("encoding/json reads %d params, not %d", len(params), n)
+	}
+}
+
 func BenchmarkParse(b *testing.B) {
-	data := []byte(`{"jsonrpc":"2.0","id":17,"method":"tools/call","params":{"name":"math_add","arguments":{"a":23,"b":19},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"}}}}`)
+	data := []byte(call)
 	b.ReportAllocs()
+	b.SetBytes(int64(len(data)))
 	for b.Loop() {
 		if _, err := wire.Parse(data); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkMember(b *testing.B) {
+	m, err := wire.Parse([]byte(call))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := wire.Member(m.Params, "_meta"); !ok {
+			b.Fatal("not found")
 		}
 	}
 }

@@ -1,49 +1,85 @@
 package wire
 
-import (
-	"encoding/base64"
-	"slices"
-	"strings"
+// Era is how a revision talks: with a handshake and sessions, or with all
+// that matters in every request.
+type Era uint8
+
+// The eras (MCP 2026-07-28 basic, Versioning).
+const (
+	// EraLegacy opens with initialize.
+	EraLegacy Era = iota + 1
+	// EraModern carries its revision and capabilities in _meta.
+	EraModern
 )
 
-// Protocol revisions. They are dates, so they compare as text.
+// The revisions of the protocol.
 const (
+	Revision20241105 = "2024-11-05"
+	Revision20250326 = "2025-03-26"
 	Revision20250618 = "2025-06-18"
 	Revision20251125 = "2025-11-25"
 	Revision20260728 = "2026-07-28"
 )
 
-// Served lists the revisions that are served, newest first.
-var Served = []string{Revision20260728, Revision20251125, Revision20250618}
-
-// LatestLegacy is the newest revision with an initialize handshake.
+// LatestLegacy is what initialize is answered with when the client asks for a
+// revision that is not served: never a modern one.
 const LatestLegacy = Revision20251125
 
-// IsModern reports whether a revision is of the stateless era, in which every
-// request carries its revision, and nothing is negotiated (MCP 2026-07-28,
-// Versioning). Revisions still unknown are modern if they are later.
-func IsModern(revision string) bool { return revision >= Revision20260728 }
-
-// IsServed reports whether a revision is served.
-func IsServed(revision string) bool { return slices.Contains(Served, revision) }
-
+// Keys in the _meta of a modern message.
 const (
-	headerPrefix = "=?base64?"
-	headerSuffix = "?="
+	MetaProtocolVersion    = "io.modelcontextprotocol/protocolVersion"
+	MetaClientCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	MetaClientInfo         = "io.modelcontextprotocol/clientInfo"
+	MetaLogLevel           = "io.modelcontextprotocol/logLevel"
+	MetaSubscriptionID     = "io.modelcontextprotocol/subscriptionId"
 )
 
-// DecodeHeader decodes a header value that may be wrapped in =?base64?...?=
-// because a header cannot carry it as it is (MCP 2026-07-28, Streamable HTTP,
-// Value Encoding).
-func DecodeHeader(value string) (string, bool) {
-	value = strings.Trim(value, " \t")
-	inner, ok := strings.CutPrefix(value, headerPrefix)
-	if !ok {
-		return value, true
+// revisions is every revision there is, newest first.
+var revisions = []struct {
+	name string
+	era  Era
+	// served: the gateway serves it now.
+	served bool
+}{
+	{Revision20260728, EraModern, true},
+	{Revision20251125, EraLegacy, true},
+	// Of what is served now, 2025-06-18 differs from 2025-11-25 in nothing.
+	{Revision20250618, EraLegacy, true},
+	{Revision20250326, EraLegacy, false},
+	{Revision20241105, EraLegacy, false},
+}
+
+// Serves reports whether the revision is served in that era.
+func Serves(name string, era Era) bool {
+	for _, r := range revisions {
+		if r.name == name {
+			return r.served && r.era == era
+		}
 	}
-	if inner, ok = strings.CutSuffix(inner, headerSuffix); !ok {
-		return value, true
+	return false
+}
+
+// ServedRevisions names what is served, newest first.
+func ServedRevisions() []string {
+	var names []string
+	for _, r := range revisions {
+		if r.served {
+			names = append(names, r.name)
+		}
 	}
-	b, err := base64.StdEncoding.DecodeString(inner)
-	return string(b), err == nil
+	return names
+}
+
+// NamesModern reports whether a protocol version is, or by its date would be,
+// a modern revision: one not yet known must be refused in the modern way.
+func NamesModern(version string) bool {
+	if len(version) != len(Revision20260728) || version < Revision20260728 {
+		return false
+	}
+	for i, c := range []byte(version) {
+		if isDash := i == 4 || i == 7; isDash != (c == '-') || !isDash && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }

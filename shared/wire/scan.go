@@ -3,17 +3,71 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
+	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
-// scanner walks over JSON text (RFC 8259) without building anything.
+// level says where in a message an object stands, because the keys that are
+// acted upon differ.
+type level uint8
+
+const (
+	levelDeep level = iota // anywhere else
+	levelEnvelope
+	levelParams
+	levelMeta
+)
+
+// acted lists, per level, the keys that the gateway, the bridge or a parser
+// behind them acts upon. A key that equals one of them only after case
+// folding is refused.
+var acted = [...][]string{
+	levelEnvelope: {"jsonrpc", "id", "method", "params", "result", "error"},
+	levelParams: {
+		"_meta", "name", "uri", "arguments", "cursor", "protocolVersion", "capabilities", "clientInfo",
+		"requestId", "reason", "progressToken", "progress", "total", "message", "inputResponses", "requestState",
+		"notifications", "level", "ref", "argument", "context", "task", "taskId",
+	},
+	levelMeta: {
+		MetaProtocolVersion, MetaClientCapabilities, MetaClientInfo, MetaLogLevel, MetaSubscriptionID, "progressToken",
+		"traceparent", "tracestate", "baggage",
+	},
+}
+
+// manyKeys is from how many keys on an object's keys are looked up in a map;
+// with fewer, comparing them one by one is faster.
+const manyKeys = 16
+
+// scanner is one pass over a message. A syntax error ends the pass; anything
+// else that is refused is noted, and the pass goes on, so that the id can be
+// read.
 type scanner struct {
 	data []byte
 	pos  int
+	// refusal is the first reason to refuse a message that is JSON.
+	refusal string
+	// keys is the stack of the keys of the objects that are open.
+	keys [][]byte
+
+	msg                   Message
+	hasVersion, hasMethod bool
+	twoIDs, nullID        bool
 }
 
-func (s *scanner) fail(text string) error { return &Error{Code: CodeParse, Text: text} }
+func (s *scanner) refuse(reason string) {
+	if s.refusal == "" {
+		s.refusal = reason
+	}
+}
+
+// peek returns the next byte, or 0 at the end: a NUL is no JSON anywhere.
+func (s *scanner) peek() byte {
+	if s.pos < len(s.data) {
+		return s.data[s.pos]
+	}
+	return 0
+}
 
 func (s *scanner) space() {
 	for s.pos < len(s.data) {
@@ -26,250 +80,281 @@ func (s *scanner) space() {
 	}
 }
 
-// peek returns the next byte, or 0 at the end.
-func (s *scanner) peek() byte {
-	if s.pos < len(s.data) {
-		return s.data[s.pos]
+// value passes over one value; depth is how many containers are open around it.
+func (s *scanner) value(l level, depth int) *Error {
+	switch c := s.peek(); {
+	case c == '{':
+		return s.object(l, depth+1)
+	case c == '[':
+		return s.array(depth + 1)
+	case c == '"':
+		_, err := s.str()
+		return err
+	case c == '-' || ('0' <= c && c <= '9'):
+		return s.number()
+	case c == 't':
+		return s.literal("true")
+	case c == 'f':
+		return s.literal("false")
+	case c == 'n':
+		return s.literal("null")
+	default:
+		return s.syntax("a value is expected")
 	}
-	return 0
 }
 
-// object reads an object; member is called at each value with its key. Keys
-// must be distinct and must not be one of known in another case.
-func (s *scanner) object(depth int, known []string, member func(key string) error) error {
-	if depth > maxDepth {
-		return s.fail("the message is nested too deeply")
+func (s *scanner) object(l level, depth int) *Error {
+	if depth > MaxDepth {
+		return &Error{CodeInvalidRequest, fmt.Sprintf("the message nests deeper than %d", MaxDepth)}
 	}
-	s.pos++ // {
-	s.space()
-	if s.peek() == '}' {
+	s.pos++
+	if s.space(); s.peek() == '}' {
 		s.pos++
 		return nil
 	}
-	var keys keySet
-	for {
-		if s.peek() != '"' {
-			return s.fail("a key is missing")
-		}
-		key, err := s.key()
+	keys := keySet{base: len(s.keys)}
+	for more := true; more; {
+		key, err := s.key(l)
 		if err != nil {
 			return err
 		}
-		if !keys.add(key) {
-			return s.fail("a key stands twice")
+		if !s.add(&keys, key) {
+			s.refuse(fmt.Sprintf("the key %.60q stands twice", key))
+			s.twoIDs = s.twoIDs || l == levelEnvelope && string(key) == "id"
 		}
-		if known != nil && lookAlike(key, known) {
-			return s.fail("a key is written in another case than the protocol's")
-		}
-		s.space()
-		if s.peek() != ':' {
-			return s.fail("a colon is missing")
-		}
-		s.pos++
-		s.space()
-		if err := member(key); err != nil {
+		start := s.pos
+		if err := s.value(below(l, key), depth); err != nil {
 			return err
 		}
-		done, err := s.next('}')
-		if done || err != nil {
+		if l == levelEnvelope {
+			s.member(key, start, s.pos)
+		}
+		if more, err = s.next('}'); err != nil {
 			return err
 		}
 	}
+	s.keys = s.keys[:keys.base]
+	return nil
 }
 
-// next reads the comma or the end after an element.
-func (s *scanner) next(end byte) (done bool, err error) {
+// next passes over what stands between two elements, and reports whether there
+// is another one or the container ended.
+func (s *scanner) next(end byte) (more bool, err *Error) {
 	s.space()
 	switch s.peek() {
-	case end:
-		s.pos++
-		return true, nil
 	case ',':
 		s.pos++
 		s.space()
+		return true, nil
+	case end:
+		s.pos++
 		return false, nil
 	default:
-		return false, s.fail("a comma or an end is missing")
+		return false, s.syntax("a comma or the end is expected")
 	}
 }
 
-// value reads any value.
-func (s *scanner) value(depth int) error {
-	switch c := s.peek(); {
-	case c == '{':
-		return s.object(depth, nil, func(string) error { return s.value(depth + 1) })
-	case c == '[':
-		return s.array(depth)
-	case c == '"':
-		return s.string()
-	case c == '-' || c >= '0' && c <= '9':
-		return s.number()
-	default:
-		for _, literal := range []string{"true", "false", "null"} {
-			if bytes.HasPrefix(s.data[s.pos:], []byte(literal)) {
-				s.pos += len(literal)
-				return nil
-			}
-		}
-		return s.fail("a value is missing or malformed")
+func (s *scanner) array(depth int) *Error {
+	if depth > MaxDepth {
+		return &Error{CodeInvalidRequest, fmt.Sprintf("the message nests deeper than %d", MaxDepth)}
 	}
-}
-
-func (s *scanner) array(depth int) error {
-	if depth > maxDepth {
-		return s.fail("the message is nested too deeply")
-	}
-	s.pos++ // [
-	s.space()
-	if s.peek() == ']' {
+	s.pos++
+	if s.space(); s.peek() == ']' {
 		s.pos++
 		return nil
 	}
 	for {
-		if err := s.value(depth + 1); err != nil {
+		if err := s.value(levelDeep, depth); err != nil {
 			return err
 		}
-		done, err := s.next(']')
-		if done || err != nil {
+		if more, err := s.next(']'); err != nil || !more {
 			return err
 		}
 	}
 }
 
-// key reads a string and returns its value.
-func (s *scanner) key() (string, error) {
-	start := s.pos
-	if err := s.string(); err != nil {
-		return "", err
+// key passes over a key and its colon, and returns the key decoded.
+func (s *scanner) key(l level) ([]byte, *Error) {
+	if s.peek() != '"' {
+		return nil, s.syntax("a key is expected")
 	}
-	key, err := text(s.data[start:s.pos])
+	start := s.pos
+	escaped, err := s.str()
 	if err != nil {
-		return "", s.fail("a key is malformed")
+		return nil, err
+	}
+	key := s.data[start+1 : s.pos-1]
+	if escaped {
+		decoded, _ := String(s.data[start:s.pos])
+		key = []byte(decoded)
+		if bytes.IndexByte(key, 0) >= 0 {
+			s.refuse("a key contains NUL")
+		}
+	}
+	s.space()
+	if s.peek() != ':' {
+		return nil, s.syntax("a colon is expected")
+	}
+	s.pos++
+	s.space()
+	if l != levelDeep {
+		s.lookalike(l, key)
 	}
 	return key, nil
 }
 
-// string reads a string and leaves its value alone.
-func (s *scanner) string() error {
+// lookalike refuses a key that another parser may take for one that is acted
+// upon: "METHOD", "param\u017f" (encoding/json folds both).
+func (s *scanner) lookalike(l level, key []byte) {
+	alike, runes := "", utf8.RuneCount(key)
+	for _, known := range acted[l] {
+		switch {
+		case string(key) == known:
+			return
+		case runes == len(known) && strings.EqualFold(string(key), known): // folding keeps the number of runes
+			alike = known
+		}
+	}
+	if alike != "" {
+		s.refuse(fmt.Sprintf("the key %.60q looks like %q", key, alike))
+	}
+}
+
+// keySet is the keys of one object: a part of the scanner's stack from base
+// on, and also a map once there are many.
+type keySet struct {
+	base int
+	many map[string]bool
+}
+
+// add reports false if the object had the key already.
+func (s *scanner) add(set *keySet, key []byte) bool {
+	if set.many != nil {
+		had := set.many[string(key)]
+		set.many[string(key)] = true
+		return !had
+	}
+	for _, k := range s.keys[set.base:] {
+		if bytes.Equal(k, key) {
+			return false
+		}
+	}
+	s.keys = append(s.keys, key)
+	if len(s.keys)-set.base == manyKeys {
+		set.many = make(map[string]bool, 2*manyKeys)
+		for _, k := range s.keys[set.base:] {
+			set.many[string(k)] = true
+		}
+	}
+	return true
+}
+
+// below says at which level the value of a key stands.
+func below(l level, key []byte) level {
+	switch {
+	case l == levelEnvelope && string(key) == "params":
+		return levelParams
+	case l == levelParams && string(key) == "_meta":
+		return levelMeta
+	default:
+		return levelDeep
+	}
+}
+
+// str passes over a string and reports whether it has escapes.
+func (s *scanner) str() (escaped bool, err *Error) {
 	for s.pos++; s.pos < len(s.data); s.pos++ {
 		switch c := s.data[s.pos]; {
 		case c == '"':
 			s.pos++
-			return nil
-		case c < ' ':
-			return s.fail("a string has a control character")
+			return escaped, nil
+		case c < 0x20:
+			return false, s.syntax("a control character stands in a string")
 		case c == '\\':
+			escaped = true
 			if err := s.escape(); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	return s.fail("a string does not end")
+	return false, s.syntax("a string has no end")
 }
 
-func (s *scanner) escape() error {
+// escape passes over an escape but for its last byte.
+func (s *scanner) escape() *Error {
 	s.pos++
 	switch s.peek() {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return nil
 	case 'u':
-		if s.pos+4 >= len(s.data) {
-			return s.fail("an escape is cut off")
-		}
-		for _, c := range s.data[s.pos+1 : s.pos+5] {
-			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
-				return s.fail("an escape is malformed")
+		for range 4 {
+			s.pos++
+			if !isHex(s.peek()) {
+				return s.syntax("an escape is not four hex digits")
 			}
 		}
-		s.pos += 4
 		return nil
 	default:
-		return s.fail("an escape is malformed")
+		return s.syntax("there is no such escape")
 	}
 }
 
-// number reads a number by RFC 8259 §6.
-func (s *scanner) number() error {
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// number passes over a number (RFC 8259 §6).
+func (s *scanner) number() *Error {
 	if s.peek() == '-' {
 		s.pos++
 	}
 	if s.peek() == '0' {
 		s.pos++
-	} else if s.digits() == 0 {
-		return s.fail("a number is malformed")
+	} else if !s.digits() {
+		return s.syntax("a number has no digits")
 	}
 	if s.peek() == '.' {
 		s.pos++
-		if s.digits() == 0 {
-			return s.fail("a number is malformed")
+		if !s.digits() {
+			return s.syntax("a number has no digits after the point")
 		}
 	}
-	if s.peek()|0x20 == 'e' {
+	if c := s.peek(); c == 'e' || c == 'E' {
 		s.pos++
 		if c := s.peek(); c == '+' || c == '-' {
 			s.pos++
 		}
-		if s.digits() == 0 {
-			return s.fail("a number is malformed")
+		if !s.digits() {
+			return s.syntax("a number has no digits in its exponent")
 		}
 	}
 	return nil
 }
 
-func (s *scanner) digits() int {
+func (s *scanner) digits() bool {
 	start := s.pos
-	for c := s.peek(); c >= '0' && c <= '9'; c = s.peek() {
+	for c := s.peek(); '0' <= c && c <= '9'; c = s.peek() {
 		s.pos++
 	}
-	return s.pos - start
+	return s.pos > start
 }
 
-// text decodes a scanned string.
-func text(raw []byte) (string, error) {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1]), nil
+func (s *scanner) literal(word string) *Error {
+	if !bytes.HasPrefix(s.data[s.pos:], []byte(word)) {
+		return s.syntax("a value is expected")
 	}
-	var s string
-	err := json.Unmarshal(raw, &s)
-	return s, err
+	s.pos += len(word)
+	return nil
 }
 
-// lookAlike reports whether key is one of known in another case. EqualFold
-// folds as encoding/json does, so it finds "param\u017f" too.
-func lookAlike(key string, known []string) bool {
-	return !slices.Contains(known, key) &&
-		slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, key) })
-}
-
-// keySet finds duplicates: a list while it is short, which it nearly always
-// is, and a map beyond.
-type keySet struct {
-	few  [12]string
-	n    int
-	many map[string]struct{}
-}
-
-// add reports whether key was new.
-func (k *keySet) add(key string) bool {
-	if k.many != nil {
-		if _, ok := k.many[key]; ok {
-			return false
-		}
-		k.many[key] = struct{}{}
-		return true
+// String decodes a JSON string; ok is false for any other value.
+func String(value json.RawMessage) (decoded string, ok bool) {
+	if len(value) < 2 || value[0] != '"' {
+		return "", false
 	}
-	if slices.Contains(k.few[:k.n], key) {
-		return false
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), true
 	}
-	if k.n < len(k.few) {
-		k.few[k.n] = key
-		k.n++
-		return true
-	}
-	k.many = make(map[string]struct{}, 2*len(k.few))
-	for _, old := range k.few {
-		k.many[old] = struct{}{}
-	}
-	k.many[key] = struct{}{}
-	return true
+	err := json.Unmarshal(value, &decoded)
+	return decoded, err == nil
 }

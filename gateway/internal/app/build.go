@@ -67,11 +67,14 @@ func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slo
 	if err != nil {
 		return nil, err
 	}
-	tools := catalog.New(catalog.Config{Policy: policy, Version: buildinfo.Version(), Logger: logger})
+	tools, err := catalog.New(catalog.Config{Policy: policy, Version: buildinfo.Version(), Logger: logger})
+	if err != nil {
+		return nil, err
+	}
 	mcp, err := mcphttp.New(mcphttp.Config{
-		Server: tools, Policy: policy, Audit: trail, Ring: ring, PublicURL: cfg.PublicURL,
+		Catalog: tools, Policy: policy, Audit: trail, Ring: ring, PublicURL: cfg.PublicURL,
 		AllowedHosts: cfg.HTTP.AllowedHosts, AllowedOrigins: cfg.HTTP.AllowedOrigins, MaxBody: cfg.HTTP.MaxBodyBytes,
-		CallTimeout: cfg.HTTP.CallTimeout, MaxConcurrent: cfg.HTTP.MaxConcurrentCalls,
+		CallTimeout: cfg.HTTP.CallTimeout, MaxConcurrentPerPrincipal: cfg.HTTP.MaxConcurrentCalls,
 		SessionLifetime: cfg.Tokens.GrantLifetime, Address: addresses.Of, Logger: logger,
 	})
 	if err != nil {

@@ -1,12 +1,19 @@
-// Package catalog is the registry of tools on mcp-go's MCPServer. It owns
-// which tools there are and that lists show only what may be called. It refuses
-// to own transports and to decide who may call what: that is package access.
+// Package catalog is the registry of tools, on top of mcp-go's MCPServer: what
+// tools there are, what each person sees of them, and running one. It owns the
+// built-in tools.
+//
+// It refuses to know about HTTP, sessions and audit, and to let a tool's panic
+// or error text out to a client. Its list filter and the edge's call check are
+// the same function, access.Policy.Decide.
 package catalog
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"regexp"
 	"runtime/debug"
 	"slices"
 
@@ -16,88 +23,126 @@ import (
 	"mcp-gateway/gateway/internal/access"
 )
 
-// Config is what a Catalog is made of; all of it is needed.
+// instructions are shown to the model by clients that do so.
+const instructions = "These are the tools of an organization, called in the name of the person who signed in. " +
+	"What is listed is what that person may call; whoami tells who the gateway takes them for."
+
+// errToolFailed is all that a client learns of a tool's panic or error: the
+// text may name hosts, files or other people's data.
+var errToolFailed = errors.New("the tool failed; the reason is in the gateway's log")
+
+// toolName is what a tool may be called (MCP 2025-11-25 server/tools, Tool Names).
+var toolName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
+
+// Config is what a Catalog is made of.
 type Config struct {
+	// Policy decides who sees and calls what. Needed.
 	Policy *access.Policy
-	// Version of the gateway, told to clients.
+	// Version is the gateway's, shown to clients.
 	Version string
-	Logger  *slog.Logger
+	// Tools are served besides the built-in ones. Their handlers must end
+	// when their context does and read arguments with GetRawArguments only.
+	Tools []server.ServerTool
+	// Logger gets the reasons of failed tools. Needed.
+	Logger *slog.Logger
 }
 
-// New returns a server with the built-in tools, ready for HandleMessage with a
-// principal in the context.
-func New(cfg Config) *server.MCPServer {
-	s := server.NewMCPServer("mcp-gateway", cfg.Version,
-		server.WithTitle("MCP gateway"),
-		server.WithInstructions("Tools of your company. You see the ones you may call; whoami says who you are signed in as."),
-		// No list changes while the gateway runs, so none is announced.
-		server.WithToolCapabilities(false),
-		// What is listed depends on who asks.
-		server.WithCacheHints(0, mcp.CacheScopePrivate),
-		server.WithToolFilter(func(ctx context.Context, tools []mcp.Tool) []mcp.Tool {
-			p := access.PrincipalFrom(ctx)
-			return slices.DeleteFunc(slices.Clone(tools), func(t mcp.Tool) bool { return !cfg.Policy.Decide(p, t.Name).Allowed })
-		}),
-		server.WithToolHandlerMiddleware(recovered(cfg.Logger)),
-	)
-	s.AddTools(slices.Concat(mathTools(), []server.ServerTool{whoami()})...)
-	return s
+// Catalog is a fixed set of tools. It is safe for concurrent use.
+type Catalog struct {
+	policy *access.Policy
+	logger *slog.Logger
+	server *server.MCPServer
+	names  map[string]bool
 }
+
+// New returns a catalog of the built-in tools and cfg.Tools.
+func New(cfg Config) (*Catalog, error) {
+	if cfg.Policy == nil || cfg.Logger == nil {
+		return nil, errors.New("catalog: a policy and a logger are needed")
+	}
+	c := &Catalog{policy: cfg.Policy, logger: cfg.Logger, names: make(map[string]bool)}
+	c.server = server.NewMCPServer("mcp-gateway", cfg.Version,
+		server.WithTitle("MCP Gateway"),
+		server.WithInstructions(instructions),
+		// false: the set is fixed, so nothing ever announces a change.
+		server.WithToolCapabilities(false),
+		server.WithToolFilter(c.visible),
+		server.WithToolHandlerMiddleware(c.guarded),
+		// The list depends on who asks, so no shared cache may keep it.
+		server.WithCacheHints(0, mcp.CacheScopePrivate),
+	)
+	for _, tool := range slices.Concat(mathTools(), []server.ServerTool{whoamiTool()}, cfg.Tools) {
+		name := tool.Tool.Name
+		if !toolName.MatchString(name) {
+			return nil, fmt.Errorf("catalog: %q cannot be the name of a tool", name)
+		}
+		if c.names[name] {
+			return nil, fmt.Errorf("catalog: there are two tools %q", name)
+		}
+		if tool.Handler == nil {
+			return nil, fmt.Errorf("catalog: tool %q has no handler", name)
+		}
+		c.names[name] = true
+		c.server.AddTools(tool)
+	}
+	return c, nil
+}
+
+// Has reports whether there is a tool of that name, for whomever.
+func (c *Catalog) Has(tool string) bool { return c.names[tool] }
 
 type argumentsKey struct{}
 
-// WithArguments returns a context that carries a call's arguments as the client
-// wrote them. mcp-go would decode them into float64, which rounds large
-// integers and refuses what is beyond 1e308, so it is given none.
-func WithArguments(ctx context.Context, raw json.RawMessage) context.Context {
-	return context.WithValue(ctx, argumentsKey{}, raw)
+// Handle runs one JSON-RPC request in the name of the principal in ctx. The id
+// must be a number that no other request in flight has: mcp-go cancels by it.
+//
+// The arguments of a tools/call are passed beside the message, not in it. mcp-go
+// would decode them into float64, which fails for numbers beyond 1.8e308 and
+// costs time for all others; this way the tool gets the client's bytes. nil
+// means that there are none.
+func (c *Catalog) Handle(ctx context.Context, message, arguments json.RawMessage) mcp.JSONRPCMessage {
+	return c.server.HandleMessage(context.WithValue(ctx, argumentsKey{}, arguments), message)
 }
 
-// Arguments returns the call's arguments: the one place where tools read them.
-func Arguments(ctx context.Context) json.RawMessage {
-	raw, _ := ctx.Value(argumentsKey{}).(json.RawMessage)
+// visible is the list filter. mcp-go asks it again before each call.
+func (c *Catalog) visible(ctx context.Context, tools []mcp.Tool) []mcp.Tool {
+	p := access.PrincipalFrom(ctx)
+	return slices.DeleteFunc(tools, func(t mcp.Tool) bool { return !c.policy.Decide(p, t.Name).Allowed })
+}
+
+// guarded hands a tool its arguments and keeps its failures inside.
+func (c *Catalog) guarded(next server.ToolHandlerFunc) server.ToolHandlerFunc {
+	return func(ctx context.Context, req mcp.CallToolRequest) (result *mcp.CallToolResult, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				c.logger.ErrorContext(ctx, "tool panicked", slog.String("tool", req.Params.Name),
+					slog.Any("value", p), slog.String("stack", string(debug.Stack())))
+				result, err = nil, errToolFailed
+			}
+		}()
+		req.Params.RawArguments, _ = ctx.Value(argumentsKey{}).(json.RawMessage)
+		if result, err = next(ctx, req); err == nil {
+			return result, nil
+		}
+		if ctx.Err() == nil { // else it only says that it was told to stop
+			c.logger.ErrorContext(ctx, "tool failed", slog.String("tool", req.Params.Name), slog.Any("error", err))
+		}
+		return nil, errToolFailed
+	}
+}
+
+// rawArguments returns the arguments as the client sent them. Tools never use
+// mcp-go's GetArguments, which rounds 9007199254740993.
+func rawArguments(req mcp.CallToolRequest) json.RawMessage {
+	raw, _ := req.GetRawArguments().(json.RawMessage)
 	return raw
 }
 
-// recovered turns a panic of a tool into a failed call: the stack goes to the
-// log and nothing of it to the client.
-func recovered(logger *slog.Logger) server.ToolHandlerMiddleware {
-	return func(next server.ToolHandlerFunc) server.ToolHandlerFunc {
-		return func(ctx context.Context, req mcp.CallToolRequest) (result *mcp.CallToolResult, err error) {
-			defer func() {
-				if p := recover(); p != nil {
-					logger.ErrorContext(ctx, "tool panicked", slog.String("tool", req.Params.Name),
-						slog.Any("value", p), slog.String("stack", string(debug.Stack())))
-					result, err = mcp.NewToolResultError("the tool failed; the gateway's log has the cause"), nil
-				}
-			}()
-			return next(ctx, req)
-		}
-	}
-}
-
-// readOnly are the annotations of tools that compute and touch nothing.
-func readOnly(title string) mcp.ToolAnnotation {
-	return mcp.ToolAnnotation{
-		Title: title, ReadOnlyHint: new(true), DestructiveHint: new(false),
-		IdempotentHint: new(true), OpenWorldHint: new(false),
-	}
-}
-
-// tool makes one tool of raw schemas: they reach clients as they stand here.
-func tool(name, title, description, input, output string, handler server.ToolHandlerFunc) server.ServerTool {
-	t := mcp.NewToolWithRawSchema(name, description, json.RawMessage(input))
-	t.Title = title
-	t.RawOutputSchema = json.RawMessage(output)
-	t.Annotations = readOnly(title)
-	return server.ServerTool{Tool: t, Handler: handler}
-}
-
-// structured is a result in both forms: structuredContent for programs, text
-// for everyone else.
-func structured(raw json.RawMessage, text string) *mcp.CallToolResult {
+// structured is a result whose structured content is the given JSON.
+func structured(text string, content json.RawMessage) *mcp.CallToolResult {
 	return &mcp.CallToolResult{
-		Content:           []mcp.Content{mcp.NewTextContent(text)},
-		StructuredContent: raw,
+		Content:              []mcp.Content{mcp.NewTextContent(text)},
+		StructuredContent:    content,
+		RawStructuredContent: content,
 	}
 }

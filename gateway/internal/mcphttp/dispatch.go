@@ -7,141 +7,112 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
-	"mcp-gateway/gateway/internal/access"
-	"mcp-gateway/gateway/internal/audit"
-	"mcp-gateway/gateway/internal/catalog"
-	"mcp-gateway/gateway/internal/client"
-	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/wire"
 )
 
-// answered is a reply and, for an error response, its JSON-RPC code.
-type answered struct {
-	reply
-	code int
-	// failed: the call ran and its tool reported an error.
-	failed bool
+// method is a method that is served beside initialize.
+type method struct {
+	legacy, modern bool
+	// text lists the members of params that are handed on; all are optional
+	// strings to mcp-go. Nothing else of the client's params reaches it.
+	text []string
 }
 
-type revisionKey struct{}
-
-// withRevision fixes the revision that initialize answers with.
-func withRevision(ctx context.Context, revision string) context.Context {
-	return context.WithValue(ctx, revisionKey{}, revision)
+// methods is all that is served. Whatever is not in it does not exist,
+// although mcp-go would answer more: what is not advertised is not served.
+var methods = map[string]method{
+	"ping":            {legacy: true},
+	"server/discover": {modern: true},
+	"tools/list":      {legacy: true, modern: true, text: []string{"cursor"}},
+	"tools/call":      {legacy: true, modern: true, text: []string{"name"}},
 }
 
-// dispatch answers one request of either era: the one way to every method.
-func (h *Handler) dispatch(ctx context.Context, r *http.Request, p *access.Principal, msg wire.Message) answered {
-	if msg.Method == "tools/call" {
-		return h.call(ctx, r, p, msg)
+// modernMeta makes a request modern to mcp-go. The client's own _meta stays
+// outside: it was checked, nothing served reads more of it, and mcp-go takes a
+// request for a legacy one if it cannot decode a number in there.
+const modernMeta = `"_meta":{"` + wire.MetaProtocolVersion + `":"` + wire.Revision20260728 + `","` +
+	wire.MetaClientCapabilities + `":{}}`
+
+// dispatch is the one way of every request, of either era, to the catalog.
+func (h *Handler) dispatch(ctx context.Context, x *exchange) answer {
+	m, ok := methods[x.msg.Method]
+	if !ok || x.era == wire.EraLegacy && !m.legacy || x.era == wire.EraModern && !m.modern {
+		return failed(x, &fault{
+			status: http.StatusOK, code: wire.CodeMethodNotFound,
+			message: fmt.Sprintf("method %.80q does not exist", x.msg.Method),
+		})
 	}
-	return h.handle(ctx, msg)
+	params, f := m.params(x)
+	if f != nil {
+		return failed(x, f)
+	}
+	var result json.RawMessage
+	if x.msg.Method == "tools/call" {
+		result, f = h.call(ctx, x, params)
+	} else {
+		result, f = h.run(ctx, x.msg.Method, params, nil)
+	}
+	if f != nil {
+		return failed(x, f)
+	}
+	return answer{status: http.StatusOK, body: wire.AppendResult(nil, x.msg.ID, result)}
 }
 
-// call decides, runs and records one tool call. Nothing runs that could not be
-// recorded, and no result goes out before its record is durable.
-func (h *Handler) call(ctx context.Context, r *http.Request, p *access.Principal, msg wire.Message) answered {
-	start := time.Now()
-	event := store.Event{
-		Time: start, Kind: audit.KindCall, Tenant: p.Tenant, Object: p.Object, GrantID: p.GrantID,
-		Client: client.Client{ID: p.ClientID, Name: p.ClientName}.Label(), Tool: clip(msg.Name), Address: h.cfg.Address(r).String(),
+// failed answers with a fault. A modern method that does not exist is 404
+// (2026-07-28 Streamable HTTP); a legacy client would take that for the end of
+// its session.
+func failed(x *exchange, f *fault) answer {
+	if f.code == wire.CodeMethodNotFound && x.era == wire.EraModern {
+		f = f.withStatus(http.StatusNotFound)
 	}
-	decision := h.cfg.Policy.Decide(p, msg.Name)
-	if !decision.Allowed || h.cfg.Server.GetTool(msg.Name) == nil {
-		event.Outcome, event.Reason = audit.OutcomeDenied, decision.Reason
-		if decision.Allowed {
-			event.Reason = "unknown_tool"
+	return f.answer(x.msg.ID)
+}
+
+// params composes the params for mcp-go.
+func (m method) params(x *exchange) (json.RawMessage, *fault) {
+	params := []byte{'{'}
+	if x.era == wire.EraModern {
+		params = append(params, modernMeta...)
+	}
+	for _, name := range m.text {
+		value, ok := wire.Member(x.msg.Params, name)
+		if !ok {
+			continue
 		}
-		if err := h.cfg.Audit.Append(ctx, event); err != nil {
-			return notRecorded(msg.ID)
+		if value[0] != '"' {
+			return nil, invalidParams("params." + name + " is not a string")
 		}
-		return denied(msg)
+		if len(params) > 1 {
+			params = append(params, ',')
+		}
+		params = wire.AppendString(params, name)
+		params = append(params, ':')
+		params = append(params, value...)
 	}
-	if err := h.cfg.Audit.Ready(ctx); err != nil {
-		return notRecorded(msg.ID)
-	}
-	out := h.handle(ctx, msg)
-	event.Outcome, event.Reason, event.Duration = audit.OutcomeOK, decision.Rule, time.Since(start)
-	if out.code != 0 || out.failed {
-		event.Outcome = audit.OutcomeError
-	}
-	if err := h.cfg.Audit.Append(ctx, event); err != nil {
-		return notRecorded(msg.ID)
-	}
-	return out
+	return append(params, '}'), nil
 }
 
-// denied is one answer for what is not there and what is not allowed, so that
-// nobody learns which tools exist.
-func denied(msg wire.Message) answered {
-	text := fmt.Sprintf("tool %q does not exist or you may not call it; an administrator can grant it", clip(msg.Name))
-	return answered{reply: fault(http.StatusOK, msg.ID, wire.CodeInvalidParams, text), code: wire.CodeInvalidParams}
-}
-
-func notRecorded(id json.RawMessage) answered {
-	out := fault(http.StatusServiceUnavailable, id, wire.CodeInternal, "the audit trail cannot be written, so nothing is served; try again")
-	out.retry = "2"
-	return answered{reply: out, code: wire.CodeInternal}
-}
-
-// clip bounds a name from the outside before it is stored or repeated.
-func clip(name string) string {
-	const bound = 128
-	if len(name) <= bound {
-		return name
+// run hands one request to the catalog, under an id of our own.
+func (h *Handler) run(ctx context.Context, method string, params, arguments json.RawMessage) (json.RawMessage, *fault) {
+	if method == "server/discover" { // else mcp-go lists all that it knows
+		ctx = server.WithSupportedProtocolVersions(ctx, wire.ServedRevisions())
 	}
-	return string([]rune(name)[:min(bound, len([]rune(name)))]) + "..."
-}
-
-// handle passes a request to mcp-go under an id of our own and answers under
-// the client's, byte for byte.
-func (h *Handler) handle(ctx context.Context, msg wire.Message) answered {
-	id := strconv.FormatInt(h.lastID.Add(1), 10)
-	ctx = server.WithSupportedProtocolVersions(ctx, wire.Served)
-	text := msg.WithID(id)
-	if msg.Method == "tools/call" {
-		ctx, text = catalog.WithArguments(ctx, msg.Arguments), msg.Envelope(id)
-	}
-	switch out := h.cfg.Server.HandleMessage(ctx, text).(type) {
+	id := strconv.AppendInt(nil, h.lastID.Add(1), 10)
+	switch response := h.cfg.Catalog.Handle(ctx, wire.AppendRequest(nil, id, method, params), arguments).(type) {
 	case mcp.JSONRPCResponse:
-		return h.result(ctx, msg, out.Result)
+		result, err := json.Marshal(response.Result)
+		if err == nil {
+			return result, nil
+		}
+		h.cfg.Logger.ErrorContext(ctx, "result cannot be encoded", slog.String("method", method), slog.Any("error", err))
 	case mcp.JSONRPCError:
-		data, err := json.Marshal(out.Error.Data)
-		if err != nil || out.Error.Data == nil {
-			data = nil
-		}
-		return answered{
-			reply: reply{status: http.StatusOK, body: wire.AppendError(nil, msg.ID, out.Error.Code, out.Error.Message, data)},
-			code:  out.Error.Code,
-		}
+		return nil, &fault{status: http.StatusOK, code: response.Error.Code, message: response.Error.Message}
 	default:
-		h.cfg.Logger.ErrorContext(ctx, "no answer to a request", slog.String("method", msg.Method), slog.String("type", fmt.Sprintf("%T", out)))
-		return answered{reply: fault(http.StatusInternalServerError, msg.ID, wire.CodeInternal, "the gateway has no answer"), code: wire.CodeInternal}
+		h.cfg.Logger.ErrorContext(ctx, "request has no response", slog.String("method", method))
 	}
-}
-
-func (h *Handler) result(ctx context.Context, msg wire.Message, result any) answered {
-	var failed bool
-	switch v := result.(type) {
-	case mcp.InitializeResult:
-		if revision, ok := ctx.Value(revisionKey{}).(string); ok {
-			v.ProtocolVersion = revision
-			result = v
-		}
-	case mcp.CallToolResult:
-		failed = v.IsError
-	case *mcp.CallToolResult:
-		failed = v.IsError
-	}
-	raw, err := json.Marshal(result)
-	if err != nil {
-		h.cfg.Logger.ErrorContext(ctx, "result could not be encoded", slog.String("method", msg.Method), slog.Any("error", err))
-		return answered{reply: fault(http.StatusInternalServerError, msg.ID, wire.CodeInternal, "the result could not be encoded"), code: wire.CodeInternal}
-	}
-	return answered{reply: reply{status: http.StatusOK, body: wire.AppendResult(nil, msg.ID, raw)}, failed: failed}
+	return nil, &fault{status: http.StatusOK, code: wire.CodeInternal, message: "the gateway made a mistake; it is in its log"}
 }

@@ -3,135 +3,99 @@ package mcphttp
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"net/http"
-	"sync"
+	"strings"
 	"time"
 
 	"mcp-gateway/gateway/internal/access"
 	"mcp-gateway/shared/wire"
 )
 
-// legacy answers a message of the session era (2025-06-18, 2025-11-25).
-func (h *Handler) legacy(r *http.Request, p *access.Principal, msg wire.Message) reply {
-	now := time.Now()
-	if msg.Kind == wire.Request && msg.Method == "initialize" {
-		return h.initialize(r, p, msg, now)
+// legacy serves a message of the legacy era (MCP 2025-11-25 basic/transports,
+// Streamable HTTP).
+func (h *Handler) legacy(r *http.Request, x *exchange) answer {
+	if x.msg.Kind == wire.KindRequest && x.msg.Method == "initialize" {
+		return h.initialize(r.Context(), x)
 	}
-	sess, out, ok := h.session(r, p, msg.ID, now)
-	if !ok {
-		return out
+	s, f := h.session(r, x.principal, x.now)
+	if f != nil {
+		return f.answer(x.msg.ID)
 	}
-	switch msg.Kind {
-	case wire.Response:
-		// No request was sent to the client, so this answers nothing.
-		return reply{status: http.StatusAccepted}
-	case wire.Notification:
-		if msg.Method == "notifications/cancelled" {
-			h.inflight.cancel(sess, msg.Params)
+	x.session = s.id
+	switch x.msg.Kind {
+	case wire.KindNotification:
+		if x.msg.Method == "notifications/cancelled" {
+			id, _ := wire.Member(x.msg.Params, "requestId")
+			h.calls.stop(keyOf(s.id, id))
 		}
-		return reply{status: http.StatusAccepted}
+		return answer{status: http.StatusAccepted}
+	case wire.KindResponse:
+		// The gateway has asked nothing: accepted, as the transport demands,
+		// and without effect.
+		return answer{status: http.StatusAccepted}
+	default:
+		// "Disconnection SHOULD NOT be interpreted as the client cancelling
+		// its request" (2025-11-25, Sending Messages to the Server).
+		return h.dispatch(context.WithoutCancel(r.Context()), x)
 	}
-	// A client that goes away does not cancel ("disconnection SHOULD NOT be
-	// interpreted as the client cancelling its request", MCP 2025-11-25).
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(r.Context()), h.cfg.CallTimeout, errors.New("the call took too long"))
-	defer cancel()
-	defer h.inflight.add(sess, msg.ID, cancel)()
-	return h.dispatch(ctx, r, p, msg).reply
 }
 
-// session checks the session a request names: it must be this person's and
-// this client's, and every other one is unknown, so that nothing is learnt.
-func (h *Handler) session(r *http.Request, p *access.Principal, id json.RawMessage, now time.Time) (session, reply, bool) {
-	values := r.Header.Values(headerSession)
-	if len(values) != 1 || values[0] == "" {
-		return session{}, fault(http.StatusBadRequest, id, wire.CodeInvalidRequest,
-			"the header Mcp-Session-Id is missing: initialize first, or send a message of revision 2026-07-28 with its _meta"), false
-	}
-	sess, ok := h.sessions.open(values[0], p, now)
+// initialize begins a session. A revision that is not served, and a modern
+// one, is answered with the latest legacy one (2025-11-25 lifecycle, Version
+// Negotiation).
+func (h *Handler) initialize(ctx context.Context, x *exchange) answer {
+	raw, _ := wire.Member(x.msg.Params, "protocolVersion")
+	version, ok := wire.String(raw)
 	if !ok {
-		return session{}, fault(http.StatusNotFound, id, wire.CodeInvalidRequest, "there is no such session: initialize again"), false
+		return invalidParams("params.protocolVersion is missing").answer(x.msg.ID)
 	}
-	if v := r.Header.Values(headerVersion); len(v) > 1 || len(v) == 1 && v[0] != sess.Revision {
-		return session{}, fault(http.StatusBadRequest, id, wire.CodeInvalidRequest,
-			"the header MCP-Protocol-Version must be the session's revision "+sess.Revision), false
+	if !wire.Serves(version, wire.EraLegacy) {
+		version = wire.LatestLegacy
 	}
-	return sess, reply{}, true
+	// Who the client says it is and what it can do changes nothing yet.
+	params := json.RawMessage(`{"protocolVersion":"` + version + `","capabilities":{},"clientInfo":{"name":"","version":""}}`)
+	result, f := h.run(ctx, x.msg.Method, params, nil)
+	if f != nil {
+		return f.answer(x.msg.ID)
+	}
+	return answer{
+		status: http.StatusOK, body: wire.AppendResult(nil, x.msg.ID, result),
+		session: h.sessions.begin(x.principal, version, x.now),
+	}
 }
 
-// initialize starts a session. A revision that is not served, or not of this
-// era, is answered with the latest that is; the client decides.
-func (h *Handler) initialize(r *http.Request, p *access.Principal, msg wire.Message, now time.Time) reply {
-	var params struct {
-		ProtocolVersion string `json:"protocolVersion"`
+// session finds the session that a request names, if it is this principal's.
+func (h *Handler) session(r *http.Request, p *access.Principal, now time.Time) (session, *fault) {
+	ids := r.Header[wire.HeaderSessionID]
+	if len(ids) != 1 || ids[0] == "" {
+		return session{}, badRequest("there must be one Mcp-Session-Id header: begin with initialize")
 	}
-	if err := json.Unmarshal(msg.Params, &params); err != nil || params.ProtocolVersion == "" {
-		return fault(http.StatusBadRequest, msg.ID, wire.CodeInvalidParams, "initialize needs params.protocolVersion")
-	}
-	revision := params.ProtocolVersion
-	if !wire.IsServed(revision) || wire.IsModern(revision) {
-		revision = wire.LatestLegacy
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.CallTimeout)
-	defer cancel()
-	out := h.dispatch(withRevision(ctx, revision), r, p, msg)
-	if out.code != 0 {
-		return out.reply
-	}
-	id, err := h.sessions.start(p, revision, now)
-	if err != nil {
-		h.cfg.Logger.ErrorContext(ctx, "session could not be started", "error", err)
-		return fault(http.StatusInternalServerError, msg.ID, wire.CodeInternal, "the session could not be started")
-	}
-	out.session = id
-	return out.reply
-}
-
-// end answers DELETE: the session is over for good.
-func (h *Handler) end(r *http.Request, p *access.Principal, now time.Time) reply {
-	sess, out, ok := h.session(r, p, nil, now)
+	s, ok := h.sessions.find(ids[0], p, now)
 	if !ok {
-		return out
+		return session{}, badRequest("there is no such session: begin with initialize").withStatus(http.StatusNotFound)
 	}
-	h.sessions.end(sess, now)
-	return reply{status: http.StatusNoContent}
+	// The header is from 2025-06-18 on "MUST be sent"; without it the
+	// session knows.
+	for _, version := range r.Header[wire.HeaderProtocolVersion] {
+		if !wire.Serves(version, wire.EraLegacy) {
+			return session{}, badRequest(fmt.Sprintf("protocol version %.40q is not served; served are %s",
+				version, strings.Join(wire.ServedRevisions(), ", ")))
+		}
+		if version != s.revision {
+			return session{}, badRequest(fmt.Sprintf("the session was begun with protocol version %s, not %s", s.revision, version))
+		}
+	}
+	return s, nil
 }
 
-// inflight knows the calls that a session can cancel: its own.
-type inflight struct {
-	mu sync.Mutex
-	// guards below
-	calls map[string]context.CancelFunc
-}
-
-func callKey(s session, id string) string { return s.ID + " " + id }
-
-// add notes a call and returns what forgets it.
-func (f *inflight) add(s session, id json.RawMessage, cancel context.CancelFunc) func() {
-	key := callKey(s, string(id))
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.calls == nil {
-		f.calls = make(map[string]context.CancelFunc)
+// endSession serves DELETE: the session is known no more.
+func (h *Handler) endSession(r *http.Request, p *access.Principal) answer {
+	now := time.Now()
+	s, f := h.session(r, p, now)
+	if f != nil {
+		return f.answer(nil)
 	}
-	f.calls[key] = cancel
-	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.calls, key)
-	}
-}
-
-func (f *inflight) cancel(s session, params json.RawMessage) {
-	var p struct {
-		RequestID json.RawMessage `json:"requestId"`
-	}
-	if json.Unmarshal(params, &p) != nil {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if cancel, ok := f.calls[callKey(s, string(p.RequestID))]; ok {
-		cancel()
-	}
+	h.sessions.end(s, now)
+	return answer{status: http.StatusNoContent}
 }

@@ -1,101 +1,139 @@
 package mcphttp
 
 import (
-	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
-	"mcp-gateway/gateway/internal/access"
 	"mcp-gateway/shared/wire"
 )
 
-// named tells for which methods the Mcp-Name header repeats what of the params
-// (MCP 2026-07-28, Streamable HTTP, Standard Headers).
-func named(msg wire.Message) (string, bool) {
-	switch msg.Method {
-	case "tools/call", "prompts/get":
-		return msg.Name, true
-	case "resources/read":
-		return msg.URI, true
-	default:
-		return "", false
+// modern serves a message of the modern era (MCP 2026-07-28 basic/transports,
+// Streamable HTTP). There are no sessions: Mcp-Session-Id is ignored.
+func (h *Handler) modern(r *http.Request, x *exchange) answer {
+	switch x.msg.Kind {
+	case wire.KindNotification:
+		// Accepted and without effect. In particular notifications/cancelled
+		// cancels nothing: ids of different clients collide, and over HTTP a
+		// modern client cancels by closing its request.
+		return answer{status: http.StatusAccepted}
+	case wire.KindResponse:
+		return badRequest("a modern client has no request to respond to").answer(x.msg.ID)
 	}
+	if f := checkModern(r.Header, x.msg); f != nil {
+		return f.answer(x.msg.ID)
+	}
+	// The request's context: "client disconnect MUST be treated as
+	// cancellation" (Streamable HTTP, Cancellation).
+	return h.dispatch(r.Context(), x)
 }
 
-// modern answers a message of 2026-07-28: stateless, each request on its own.
-func (h *Handler) modern(r *http.Request, p *access.Principal, msg wire.Message, m meta) reply {
-	switch msg.Kind {
-	case wire.Response:
-		return fault(http.StatusBadRequest, nil, wire.CodeInvalidRequest, "this revision has no requests from the server, so no responses to it")
-	case wire.Notification:
-		// A request is cancelled by closing it; a cancellation by
-		// notification could only name somebody else's.
-		return reply{status: http.StatusAccepted}
+// checkModern makes the checks of Streamable HTTP in their order: revision in
+// header and body the same, revision served, standard headers, required _meta.
+func checkModern(header http.Header, msg wire.Message) *fault {
+	version, f := modernVersion(header, msg)
+	if f != nil {
+		return f
 	}
-	if out, ok := checkModern(r, msg, m); !ok {
-		return out
+	if !wire.Serves(version, wire.EraModern) {
+		return unsupportedVersion(version)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.CallTimeout)
-	defer cancel()
-	out := h.dispatch(ctx, r, p, msg)
-	if out.code == wire.CodeMethodNotFound {
-		out.status = http.StatusNotFound
+	if f := checkStandardHeaders(header, msg); f != nil {
+		return f
 	}
-	return out.reply
+	if _, ok := metaMember(msg, wire.MetaProtocolVersion); !ok {
+		return invalidParams("params._meta lacks " + wire.MetaProtocolVersion).withStatus(http.StatusBadRequest)
+	}
+	if capabilities, ok := metaMember(msg, wire.MetaClientCapabilities); !ok || capabilities[0] != '{' {
+		return invalidParams("params._meta lacks " + wire.MetaClientCapabilities + ", an object").withStatus(http.StatusBadRequest)
+	}
+	return nil
 }
 
-// checkModern holds headers against body, in the order of the specification:
-// intermediaries act on the headers and we on the body, so they must agree.
-func checkModern(r *http.Request, msg wire.Message, m meta) (reply, bool) {
-	mismatch := func(text string) (reply, bool) {
-		return fault(http.StatusBadRequest, msg.ID, wire.CodeHeaderMismatch, text), false
+// modernVersion returns the revision that header and body agree on. A body
+// without one is dealt with after the headers.
+func modernVersion(header http.Header, msg wire.Message) (string, *fault) {
+	inHeader, f := one(header, wire.HeaderProtocolVersion)
+	if f != nil {
+		return "", f
 	}
-	header, single := headerOf(r, headerVersion)
-	revision := m.revision()
-	switch {
-	case header == "" || !single:
-		return mismatch("the header MCP-Protocol-Version is missing or stands twice")
-	case m.Version == nil:
-		return fault(http.StatusBadRequest, msg.ID, wire.CodeInvalidParams, "params._meta lacks io.modelcontextprotocol/protocolVersion"), false
-	case header != revision:
-		return mismatch("the header MCP-Protocol-Version and params._meta differ")
-	case !wire.IsServed(revision) || !wire.IsModern(revision):
-		return unsupported(msg.ID, revision), false
+	raw, ok := metaMember(msg, wire.MetaProtocolVersion)
+	if !ok {
+		return inHeader, nil
 	}
-	if method, single := headerOf(r, headerMethod); !single || method != msg.Method {
-		return mismatch("the header Mcp-Method is missing or is not the method of the message")
+	inBody, ok := wire.String(raw)
+	if !ok {
+		return "", invalidParams("params._meta " + wire.MetaProtocolVersion + " is not a string").withStatus(http.StatusBadRequest)
 	}
-	if want, needed := named(msg); needed {
-		if name, single := headerOf(r, headerName); !single || name != want || want == "" {
-			return mismatch("the header Mcp-Name is missing or is not the name in the message")
-		}
+	if inHeader != inBody {
+		return "", mismatch(wire.HeaderProtocolVersion, inHeader, "params._meta "+wire.MetaProtocolVersion, inBody)
 	}
-	if !isObject(m.Capabilities) {
-		return fault(http.StatusBadRequest, msg.ID, wire.CodeInvalidParams, "params._meta lacks io.modelcontextprotocol/clientCapabilities"), false
-	}
-	return reply{}, true
+	return inBody, nil
 }
 
-// headerOf returns a header's decoded value, and whether it stands at most once
-// and could be decoded.
-func headerOf(r *http.Request, name string) (string, bool) {
-	values := r.Header.Values(name)
-	if len(values) == 0 {
-		return "", true
-	}
-	value, ok := wire.DecodeHeader(values[0])
-	return value, ok && len(values) == 1
+// nameParams says which member of params the Mcp-Name header repeats.
+var nameParams = map[string]string{
+	"tools/call": "name", "prompts/get": "name", "resources/read": "uri",
 }
 
-// unsupported answers with what the client may use instead.
-func unsupported(id json.RawMessage, requested string) reply {
+// checkStandardHeaders compares Mcp-Method and Mcp-Name with the body: whoever
+// routes or meters by the headers must see what is executed ("Servers MUST
+// reject requests where the values do not match").
+func checkStandardHeaders(header http.Header, msg wire.Message) *fault {
+	method, f := one(header, wire.HeaderMethod)
+	if f != nil {
+		return f
+	}
+	if method != msg.Method {
+		return mismatch(wire.HeaderMethod, method, "method", msg.Method)
+	}
+	param, ok := nameParams[msg.Method]
+	if !ok {
+		return nil
+	}
+	name, f := one(header, wire.HeaderName)
+	if f != nil {
+		return f
+	}
+	raw, _ := wire.Member(msg.Params, param)
+	if inBody, ok := wire.String(raw); !ok || inBody != name {
+		return mismatch(wire.HeaderName, name, "params."+param, inBody)
+	}
+	return nil
+}
+
+// one returns the value of a header that must be there once, decoded.
+func one(header http.Header, name string) (string, *fault) {
+	values := header[name]
+	if len(values) != 1 {
+		return "", headerFault(fmt.Sprintf("the %s header stands %d times, not once", name, len(values)))
+	}
+	value, err := wire.DecodeHeader(values[0])
+	if err != nil {
+		return "", headerFault(fmt.Sprintf("the %s header is malformed: %s", name, err))
+	}
+	return value, nil
+}
+
+func mismatch(header, inHeader, member, inBody string) *fault {
+	return headerFault(fmt.Sprintf("the %s header is %.80q, but %s is %.80q", header, inHeader, member, inBody))
+}
+
+func headerFault(message string) *fault {
+	return &fault{status: http.StatusBadRequest, code: wire.CodeHeaderMismatch, message: message}
+}
+
+// unsupportedVersion names what is served, so that the client can try again.
+func unsupportedVersion(requested string) *fault {
 	data, err := json.Marshal(struct {
 		Supported []string `json:"supported"`
 		Requested string   `json:"requested"`
-	}{wire.Served, requested})
-	if err != nil {
+	}{wire.ServedRevisions(), requested})
+	if err != nil { // cannot be: it is only strings
 		data = nil
 	}
-	return reply{status: http.StatusBadRequest, body: wire.AppendError(nil, id, wire.CodeUnsupportedVersion,
-		"this protocol revision is not served", data)}
+	return &fault{
+		status: http.StatusBadRequest, code: wire.CodeUnsupportedVersion, data: data,
+		message: fmt.Sprintf("protocol version %.40q is not served", requested),
+	}
 }

@@ -2,104 +2,113 @@ package mcphttp
 
 import (
 	"crypto/rand"
-	"encoding/json"
-	"fmt"
+	"encoding/binary"
 	"sync"
 	"time"
 
 	"mcp-gateway/gateway/internal/access"
-	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/shared/wire"
 )
 
-// session is what a session id carries, sealed (DESIGN D9): nothing is stored,
-// so any replica can serve it and none can run out of them. It is never
-// authentication: it must match the token's person and client.
+// sessionID is the random part of a legacy session id.
+type sessionID [16]byte
+
+// session is what a legacy session id says. It is never authentication: the
+// bearer token of each request is, and the session must be of the same person
+// and client.
 type session struct {
-	ID       string    `json:"i"`
-	Tenant   string    `json:"t"`
-	Object   string    `json:"o"`
-	Client   string    `json:"c"` // fingerprint
-	Revision string    `json:"r"`
-	Expires  time.Time `json:"e"`
+	id       sessionID
+	revision string
+	expires  time.Time
 }
 
-// maxSessionID bounds what is decrypted.
-const maxSessionID = 1024
+const (
+	// sessionBytes is the sealed content: id, expiry in Unix seconds, revision.
+	sessionBytes = len(sessionID{}) + 8 + len(wire.Revision20251125)
+	// maxSessionID bounds what is decoded at all; a real id is shorter.
+	maxSessionID = 2 * (sessionBytes + keyring.Overhead)
+	// maxEnded bounds how many ended sessions are remembered. Beyond it the
+	// oldest works again until it expires, which gives nobody anything: it
+	// was, and still is, of use only to the person whose it is.
+	maxEnded = 10_000
+)
 
-// maxEnded bounds the list of sessions that were ended early. At the bound the
-// one that expires first is forgotten; a session gives nothing that the token
-// does not.
-const maxEnded = 16384
-
+// sessions seals legacy sessions into their ids instead of storing them
+// (DESIGN D9), and remembers the ones that were ended.
 type sessions struct {
 	ring     *keyring.Ring
 	lifetime time.Duration
 
-	mu sync.Mutex
-	// guards below
-	ended map[string]time.Time // id -> when it would have expired
+	mu sync.Mutex // guards below
+	// ended holds the ended sessions until they expire, order the same in
+	// the order of their end.
+	ended map[sessionID]time.Time
+	order []sessionID
 }
 
 func newSessions(ring *keyring.Ring, lifetime time.Duration) *sessions {
-	return &sessions{ring: ring, lifetime: lifetime, ended: map[string]time.Time{}}
+	return &sessions{ring: ring, lifetime: lifetime, ended: make(map[sessionID]time.Time)}
 }
 
-// start returns the id of a new session.
-func (s *sessions) start(p *access.Principal, revision string, now time.Time) (string, error) {
-	plain, err := json.Marshal(session{
-		ID: rand.Text(), Tenant: p.Tenant, Object: p.Object, Client: client.Fingerprint(p.ClientID),
-		Revision: revision, Expires: now.Add(s.lifetime).UTC().Truncate(time.Second),
-	})
-	if err != nil {
-		return "", fmt.Errorf("encode session: %w", err)
-	}
-	return s.ring.SealText(keyring.Session, plain, nil), nil
+// begin returns the id of a new session. It is visible ASCII (base64url).
+func (ss *sessions) begin(p *access.Principal, revision string, now time.Time) string {
+	content := make([]byte, len(sessionID{}), sessionBytes)
+	_, _ = rand.Read(content) // never fails since Go 1.24
+	content = binary.BigEndian.AppendUint64(content, uint64(now.Add(ss.lifetime).Unix()))
+	content = append(content, revision...)
+	return ss.ring.SealText(keyring.Session, content, owner(p))
 }
 
-// open returns the session that id names, if it is p's and not over.
-func (s *sessions) open(id string, p *access.Principal, now time.Time) (session, bool) {
+// find opens an id. It finds nothing if the id is made up, of another person
+// or another client, expired or ended; callers cannot tell which.
+func (ss *sessions) find(id string, p *access.Principal, now time.Time) (session, bool) {
 	if len(id) > maxSessionID {
 		return session{}, false
 	}
-	plain, err := s.ring.OpenText(keyring.Session, id, nil)
-	if err != nil {
+	content, err := ss.ring.OpenText(keyring.Session, id, owner(p))
+	if err != nil || len(content) != sessionBytes {
 		return session{}, false
 	}
-	var sess session
-	if json.Unmarshal(plain, &sess) != nil {
+	rest := content[len(sessionID{}):]
+	s := session{
+		id:       sessionID(content),
+		expires:  time.Unix(int64(binary.BigEndian.Uint64(rest)), 0),
+		revision: string(rest[8:]),
+	}
+	// A revision may be served no more by the version of the gateway that
+	// reads the id.
+	if !now.Before(s.expires) || !wire.Serves(s.revision, wire.EraLegacy) {
 		return session{}, false
 	}
-	if sess.Tenant != p.Tenant || sess.Object != p.Object || sess.Client != client.Fingerprint(p.ClientID) || !now.Before(sess.Expires) {
-		return session{}, false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, over := s.ended[sess.ID]
-	return sess, !over
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	_, ended := ss.ended[s.id]
+	return s, !ended
 }
 
-// end makes a session unknown until it would have expired.
-func (s *sessions) end(sess session, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.ended) >= maxEnded {
-		s.forget(now)
+// end makes the session unknown.
+func (ss *sessions) end(s session, now time.Time) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if _, again := ss.ended[s.id]; again {
+		return
 	}
-	s.ended[sess.ID] = sess.Expires
+	for len(ss.order) > 0 && (len(ss.order) >= maxEnded || !now.Before(ss.ended[ss.order[0]])) {
+		delete(ss.ended, ss.order[0])
+		ss.order = ss.order[1:]
+	}
+	ss.ended[s.id] = s.expires
+	ss.order = append(ss.order, s.id)
 }
 
-// forget drops what has expired, or the first to expire.
-func (s *sessions) forget(now time.Time) {
-	var first string
-	for id, expires := range s.ended {
-		if !now.Before(expires) {
-			delete(s.ended, id)
-		} else if first == "" || expires.Before(s.ended[first]) {
-			first = id
-		}
+// owner is the context that a session is sealed in: the person and the client,
+// each with its length before it, so that no two owners are alike.
+func owner(p *access.Principal) []byte {
+	context := make([]byte, 0, 3*4+len(p.Tenant)+len(p.Object)+len(p.ClientID))
+	for _, part := range []string{p.Tenant, p.Object, p.ClientID} {
+		context = binary.BigEndian.AppendUint32(context, uint32(len(part)))
+		context = append(context, part...)
 	}
-	if len(s.ended) >= maxEnded {
-		delete(s.ended, first)
-	}
+	return context
 }

@@ -1,0 +1,67 @@
+package mcphttp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// checkMedia requires a JSON body and a client that reads a JSON answer.
+func checkMedia(header http.Header) *fault {
+	mediaType, params, err := mime.ParseMediaType(header.Get("Content-Type"))
+	charset, hasCharset := params["charset"]
+	if err != nil || mediaType != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") {
+		return badRequest("the Content-Type must be application/json").withStatus(http.StatusUnsupportedMediaType)
+	}
+	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return badRequest("the body must not be compressed").withStatus(http.StatusUnsupportedMediaType)
+	}
+	if !acceptsJSON(header["Accept"]) {
+		return badRequest("the client must accept application/json").withStatus(http.StatusNotAcceptable)
+	}
+	return nil
+}
+
+// acceptsJSON reports whether an Accept header (RFC 9110 §12.5.1) lets the
+// answer be application/json. Without the header anything may be.
+func acceptsJSON(accept []string) bool {
+	if len(accept) == 0 {
+		return true
+	}
+	for _, line := range accept {
+		for element := range strings.SplitSeq(line, ",") {
+			mediaRange, params, err := mime.ParseMediaType(element)
+			if err != nil || mediaRange != "application/json" && mediaRange != "application/*" && mediaRange != "*/*" {
+				continue
+			}
+			if q, err := strconv.ParseFloat(params["q"], 64); err == nil && q == 0 {
+				continue // "a value of 0 means 'not acceptable'"
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// readBody reads the whole body, if it is not too large.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fault) {
+	if r.ContentLength > h.cfg.MaxBody {
+		return nil, h.tooLarge()
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.cfg.MaxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, h.tooLarge()
+	}
+	if err != nil {
+		return nil, badRequest("the body could not be read to its end")
+	}
+	return body, nil
+}
+
+func (h *Handler) tooLarge() *fault {
+	return badRequest(fmt.Sprintf("the body is larger than %d bytes", h.cfg.MaxBody)).withStatus(http.StatusRequestEntityTooLarge)
+}

@@ -1,0 +1,102 @@
+package mcphttp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+
+	"mcp-gateway/gateway/internal/access"
+	"mcp-gateway/shared/wire"
+)
+
+var (
+	errCancelled = errors.New("cancelled by the client")
+	errTimeout   = errors.New("out of time")
+)
+
+// callKey names a legacy call that can be cancelled. The session is in it, and
+// a session is one person's through one client: nobody else's notification
+// reaches the call.
+type callKey struct {
+	session sessionID
+	id      string
+}
+
+// keyOf makes "a" and "\u0061" one id, and "7" and 7 two.
+func keyOf(s sessionID, id json.RawMessage) callKey {
+	if bytes.IndexByte(id, '\\') >= 0 {
+		text, _ := wire.String(id)
+		id = wire.AppendString(nil, text)
+	}
+	return callKey{s, string(id)}
+}
+
+// calls are the legacy calls under way.
+type calls struct {
+	mu     sync.Mutex // guards below
+	cancel map[callKey]*context.CancelCauseFunc
+}
+
+// add makes the call known until done is called.
+func (c *calls) add(key callKey, cancel context.CancelCauseFunc) (done func()) {
+	entry := &cancel
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel == nil {
+		c.cancel = make(map[callKey]*context.CancelCauseFunc)
+	}
+	c.cancel[key] = entry
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		// A client that used the id twice has replaced the entry.
+		if c.cancel[key] == entry {
+			delete(c.cancel, key)
+		}
+	}
+}
+
+// stop cancels the call, if it is under way.
+func (c *calls) stop(key callKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cancel, ok := c.cancel[key]; ok {
+		(*cancel)(errCancelled)
+	}
+}
+
+// slots bound how many requests of one person are served at a time.
+type slots struct {
+	limit int
+
+	mu    sync.Mutex // guards below
+	taken map[person]int
+}
+
+// person is who a principal is, through whatever client (DESIGN D7).
+type person struct{ tenant, object string }
+
+func (s *slots) take(p *access.Principal) bool {
+	who := person{p.Tenant, p.Object}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[who] >= s.limit {
+		return false
+	}
+	if s.taken == nil {
+		s.taken = make(map[person]int)
+	}
+	s.taken[who]++
+	return true
+}
+
+func (s *slots) give(p *access.Principal) {
+	who := person{p.Tenant, p.Object}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[who]--; s.taken[who] == 0 {
+		delete(s.taken, who)
+	}
+}

@@ -1,0 +1,199 @@
+// Package mcphttp is /mcp: MCP over Streamable HTTP in both eras, legacy with
+// sealed sessions (2025-11-25 and 2025-06-18) and modern without any
+// (2026-07-28), decided per request. It owns what HTTP and the envelope say:
+// Host and Origin, body limit, strict JSON, era, header checks, sessions,
+// cancellation, deadlines, and the order decide, run, write down, answer.
+//
+// It refuses to authenticate (internal/resource has done that; without a
+// principal nothing is served), to know any tool, and to hold a connection
+// open: every answer is one JSON document. Server streams are not served, so
+// GET is 405 and no capability that needs one is advertised.
+package mcphttp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"mcp-gateway/gateway/internal/access"
+	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/store"
+	"mcp-gateway/shared/wire"
+)
+
+type catalog interface {
+	// Has reports whether there is a tool of that name.
+	Has(tool string) bool
+	// Handle runs one request, with the arguments of a call beside it.
+	Handle(ctx context.Context, message, arguments json.RawMessage) mcp.JSONRPCMessage
+}
+
+type auditor interface {
+	// Ready: nothing is run that could not be written down.
+	Ready(ctx context.Context) error
+	// Append is durable when it returns nil, even if ctx has ended.
+	Append(ctx context.Context, e store.Event) error
+}
+
+// Config is what a Handler is made of. Without a default a field is needed.
+type Config struct {
+	// Catalog and Policy: the same Policy must be in the Catalog.
+	Catalog catalog
+	Policy  *access.Policy
+	Audit   auditor
+	Ring    *keyring.Ring
+	// PublicURL is the gateway's; its host and its origin are allowed.
+	PublicURL string
+	// AllowedHosts are further Host headers, as host or host:port (without
+	// a port, any). Loopback is always allowed. Default none.
+	AllowedHosts []string
+	// AllowedOrigins are further origins of web pages, as scheme://host[:port].
+	// Loopback, on any port, is always allowed. Default none.
+	AllowedOrigins []string
+	// MaxBody bounds a request's body, in bytes. Default 4 MiB.
+	MaxBody int64
+	// CallTimeout ends a tool call. Default 60 s.
+	CallTimeout time.Duration
+	// MaxConcurrentPerPrincipal bounds the requests of one person that are
+	// served at a time. Default 64.
+	MaxConcurrentPerPrincipal int
+	// SessionLifetime ends a legacy session; the client then starts another
+	// one without signing in. Default 24 h.
+	SessionLifetime time.Duration
+	// Address is where a request comes from, for the audit trail.
+	Address func(*http.Request) netip.Addr
+	Logger  *slog.Logger
+}
+
+// Handler answers /mcp.
+type Handler struct {
+	cfg      Config
+	origins  origins
+	sessions *sessions
+	calls    calls
+	slots    slots
+	// lastID numbers the requests handed to the catalog: the clients' own ids
+	// may collide and need not fit a number.
+	lastID atomic.Int64
+}
+
+// New returns a Handler.
+func New(cfg Config) (*Handler, error) {
+	if cfg.Catalog == nil || cfg.Policy == nil || cfg.Audit == nil || cfg.Ring == nil || cfg.Address == nil || cfg.Logger == nil {
+		return nil, errors.New("mcphttp: catalog, policy, audit, key ring, address and logger are needed")
+	}
+	if cfg.MaxBody <= 0 {
+		cfg.MaxBody = 4 << 20
+	}
+	if cfg.CallTimeout <= 0 {
+		cfg.CallTimeout = time.Minute
+	}
+	if cfg.MaxConcurrentPerPrincipal <= 0 {
+		cfg.MaxConcurrentPerPrincipal = 64
+	}
+	if cfg.SessionLifetime <= 0 {
+		cfg.SessionLifetime = 24 * time.Hour
+	}
+	origins, err := newOrigins(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("mcphttp: %w", err)
+	}
+	return &Handler{
+		cfg: cfg, origins: origins,
+		sessions: newSessions(cfg.Ring, cfg.SessionLifetime),
+		slots:    slots{limit: cfg.MaxConcurrentPerPrincipal},
+	}, nil
+}
+
+// ServeHTTP answers one request of the principal in its context.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := access.PrincipalFrom(r.Context())
+	if p == nil {
+		h.cfg.Logger.ErrorContext(r.Context(), "request reached /mcp without a principal")
+		(&fault{status: http.StatusInternalServerError, code: wire.CodeInternal, message: "the gateway made a mistake"}).answer(nil).write(w)
+		return
+	}
+	switch r.Method {
+	case http.MethodPost:
+		h.post(w, r, p).write(w)
+	case http.MethodDelete:
+		h.endSession(r, p).write(w)
+	default:
+		w.Header().Set("Allow", "POST, DELETE")
+		badRequest("only POST and DELETE are served; there are no server streams").
+			withStatus(http.StatusMethodNotAllowed).answer(nil).write(w)
+	}
+}
+
+// exchange is one message and its circumstances.
+type exchange struct {
+	msg       wire.Message
+	era       wire.Era
+	principal *access.Principal
+	// session is the legacy session, zero in the modern era.
+	session sessionID
+	address string
+	now     time.Time
+}
+
+// post serves one POST: admission, parse, era, dispatch.
+func (h *Handler) post(w http.ResponseWriter, r *http.Request, p *access.Principal) answer {
+	if f := checkMedia(r.Header); f != nil {
+		return f.answer(nil)
+	}
+	// Before the body is read, so that waiting bodies are bounded too.
+	if !h.slots.take(p) {
+		return busy.answer(nil)
+	}
+	defer h.slots.give(p)
+	body, f := h.readBody(w, r)
+	if f != nil {
+		return f.answer(nil)
+	}
+	msg, err := wire.Parse(body)
+	if err != nil {
+		return refusal(err).answer(msg.ID)
+	}
+	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, address: h.address(r), now: time.Now()}
+	if x.era == wire.EraModern {
+		return h.modern(r, x)
+	}
+	return h.legacy(r, x)
+}
+
+// eraOf decides per request (MCP 2026-07-28 basic, Versioning): modern if the
+// message carries its revision in _meta, or the header names a modern one.
+func eraOf(header http.Header, msg wire.Message) wire.Era {
+	if _, ok := metaMember(msg, wire.MetaProtocolVersion); ok {
+		return wire.EraModern
+	}
+	if slices.ContainsFunc(header[wire.HeaderProtocolVersion], wire.NamesModern) {
+		return wire.EraModern
+	}
+	return wire.EraLegacy
+}
+
+// metaMember returns a member of the message's params._meta.
+func metaMember(msg wire.Message, key string) (json.RawMessage, bool) {
+	meta, ok := wire.Member(msg.Params, "_meta")
+	if !ok {
+		return nil, false
+	}
+	return wire.Member(meta, key)
+}
+
+func (h *Handler) address(r *http.Request) string {
+	if addr := h.cfg.Address(r); addr.IsValid() {
+		return addr.String()
+	}
+	return ""
+}
