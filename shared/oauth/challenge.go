@@ -2,175 +2,223 @@ package oauth
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
-// Challenge is one challenge of a WWW-Authenticate header (RFC 9110 §11.6.1).
+// The WWW-Authenticate header: RFC 9110 §11.6.1, RFC 6750 §3, RFC 9728 §5.1.
+
+// Challenge is one challenge of a WWW-Authenticate header.
 type Challenge struct {
-	// Scheme in lower case.
+	// Scheme in lower case ("bearer"): it is case-insensitive (RFC 9110 §11.1).
 	Scheme string
-	// Params by lower-case name. A token68 is under the empty name.
+	// Params by name in lower case, for the same reason (RFC 9110 §11.2).
 	Params map[string]string
 }
 
-// FormatBearer formats a Bearer challenge (RFC 6750 §3) with its parameters in
-// order. Values are quoted; what a header cannot carry is left out of them.
+// Bounds on what a server may make us read.
+const (
+	maxChallengeBytes  = 16 << 10
+	maxChallenges      = 16
+	maxChallengeParams = 32
+)
+
+// FormatBearer returns a Bearer challenge with the parameters in their order,
+// every value quoted. Names are constants of the caller. A character of a value
+// that a quoted string cannot carry becomes a question mark: nothing that is
+// put into a challenge can end the header.
 func FormatBearer(params ...[2]string) string {
 	var b strings.Builder
 	b.WriteString("Bearer")
-	for i, p := range params {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(" " + p[0] + `="`)
-		for _, c := range []byte(p[1]) {
+	separator := " "
+	for _, p := range params {
+		b.WriteString(separator + p[0] + `="`)
+		for _, c := range p[1] {
 			switch {
 			case c == '"' || c == '\\':
 				b.WriteByte('\\')
-				b.WriteByte(c)
-			case c == '\t' || c >= ' ' && c != 0x7f:
-				b.WriteByte(c)
+				b.WriteRune(c)
+			case c < ' ' || c > '~':
+				b.WriteByte('?')
+			default:
+				b.WriteRune(c)
 			}
 		}
 		b.WriteByte('"')
+		separator = ", "
 	}
 	return b.String()
 }
 
-// errChallenge: the header is not a list of challenges.
-var errChallenge = errors.New("malformed WWW-Authenticate header")
-
-// maxChallenge bounds what is parsed of one header line.
-const maxChallenge = 16 << 10
-
-// ParseChallenges parses the lines of a WWW-Authenticate header. Parameters
-// may be tokens or quoted strings; a repeated parameter is an error, because
-// two readers could differ on which one counts.
-func ParseChallenges(lines []string) ([]Challenge, error) {
+// ParseChallenges reads all values of a WWW-Authenticate header. It is strict
+// about structure, so that no value is read that was not meant, with one
+// exception: a value without quotes may have the characters of a URL, because
+// some servers send resource_metadata so. The credentials form "Scheme token68"
+// is read and its token dropped: no scheme spoken here has one.
+func ParseChallenges(headers []string) ([]Challenge, error) {
+	total := 0
 	var all []Challenge
-	for _, line := range lines {
-		if len(line) > maxChallenge {
-			return nil, errChallenge
+	for _, header := range headers {
+		if total += len(header); total > maxChallengeBytes {
+			return nil, fmt.Errorf("challenge: the header is longer than %d bytes", maxChallengeBytes)
 		}
-		p := challengeParser{s: line}
-		for p.skipCommas(); p.s != ""; p.skipCommas() {
-			if err := p.next(&all); err != nil {
-				return nil, err
+		p := challengeParser{rest: header}
+		// "A recipient MUST parse and ignore a reasonable number of empty
+		// list elements" (RFC 9110 §5.6.1.2).
+		for p.skip(" \t,"); p.rest != ""; p.skip(" \t,") {
+			c, err := p.challenge()
+			if err != nil {
+				return nil, fmt.Errorf("challenge %d: %w", len(all)+1, err)
+			}
+			if all = append(all, c); len(all) > maxChallenges {
+				return nil, fmt.Errorf("challenge: there are more than %d", maxChallenges)
 			}
 		}
 	}
 	return all, nil
 }
 
-type challengeParser struct{ s string }
+type challengeParser struct{ rest string }
 
-func (p *challengeParser) skipSpace() { p.s = strings.TrimLeft(p.s, " \t") }
-
-func (p *challengeParser) skipCommas() { p.s = strings.TrimLeft(p.s, " \t,") }
-
-func (p *challengeParser) token() string {
-	i := 0
-	for i < len(p.s) && isTokenChar(p.s[i]) {
-		i++
+func (p *challengeParser) challenge() (Challenge, error) {
+	scheme := p.token()
+	if scheme == "" {
+		return Challenge{}, errors.New("there is no scheme")
 	}
-	t := p.s[:i]
-	p.s = p.s[i:]
-	return t
-}
-
-func isTokenChar(c byte) bool {
-	return c > ' ' && c < 0x7f && strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) < 0
-}
-
-// next parses a scheme with what follows it, or a parameter of the challenge
-// before: both begin with a token and only what comes after tells them apart.
-func (p *challengeParser) next(all *[]Challenge) error {
-	name := p.token()
-	if name == "" {
-		return errChallenge
+	c := Challenge{Scheme: strings.ToLower(scheme), Params: make(map[string]string)}
+	if p.atEnd() {
+		return c, nil
 	}
-	rest := p.s
-	p.skipSpace()
-	if strings.HasPrefix(p.s, "=") && len(*all) > 0 {
-		return p.param((*all)[len(*all)-1], name)
+	if !p.skip(" \t") {
+		return Challenge{}, errors.New("the scheme has a character that it cannot have")
 	}
-	*all = append(*all, Challenge{Scheme: strings.ToLower(name), Params: map[string]string{}})
-	if p.s == "" || p.s[0] == ',' {
-		return nil
+	if p.atEnd() || p.token68() {
+		return c, nil
 	}
-	if rest == p.s {
-		return errChallenge // something other than space after the scheme
-	}
-	return p.first((*all)[len(*all)-1])
-}
-
-// first parses the first parameter after a scheme, or a token68.
-func (p *challengeParser) first(c Challenge) error {
-	start := p.s
-	name := p.token()
-	p.skipSpace()
-	if name != "" && strings.HasPrefix(p.s, "=") {
-		after := strings.TrimLeft(p.s[1:], " \t")
-		if after != "" && (after[0] == '"' || isTokenChar(after[0])) {
-			return p.param(c, name)
+	for {
+		if err := p.param(c.Params); err != nil {
+			return Challenge{}, err
+		}
+		p.skip(" \t")
+		if !p.atEnd() {
+			return Challenge{}, errors.New("a comma is missing between parameters")
+		}
+		if !p.moreParams() {
+			return c, nil
 		}
 	}
-	end := strings.IndexAny(start, ", \t")
-	if end < 0 {
-		end = len(start)
+}
+
+// atEnd reports whether the list element ends here.
+func (p *challengeParser) atEnd() bool { return p.rest == "" || p.rest[0] == ',' }
+
+// moreParams steps over commas if a parameter follows, and not the scheme of
+// another challenge: only a parameter has an equals sign after its first word.
+func (p *challengeParser) moreParams() bool {
+	ahead := *p
+	ahead.skip(" \t,")
+	found := ahead
+	if ahead.token() == "" {
+		return false
 	}
-	if strings.Trim(start[:end], unreserved+"+/=") != "" || end == 0 {
-		return errChallenge
+	ahead.skip(" \t")
+	if !strings.HasPrefix(ahead.rest, "=") {
+		return false
 	}
-	c.Params[""] = start[:end]
-	p.s = start[end:]
-	p.skipSpace()
-	if p.s != "" && p.s[0] != ',' {
-		return errChallenge
+	*p = found
+	return true
+}
+
+func (p *challengeParser) param(into map[string]string) error {
+	name := strings.ToLower(p.token())
+	p.skip(" \t")
+	if name == "" || !strings.HasPrefix(p.rest, "=") {
+		return errors.New("a parameter is malformed")
+	}
+	p.rest = p.rest[1:]
+	p.skip(" \t")
+	value, err := p.value()
+	if err != nil {
+		return err
+	}
+	// "Parameter names MUST only occur once per challenge" (RFC 9110
+	// §11.2): of two resource_metadata, one is an attack or a mistake.
+	if _, twice := into[name]; twice {
+		return errors.New("a parameter stands twice")
+	}
+	if into[name] = value; len(into) > maxChallengeParams {
+		return fmt.Errorf("there are more than %d parameters", maxChallengeParams)
 	}
 	return nil
 }
 
-// param parses `= value` of a parameter.
-func (p *challengeParser) param(c Challenge, name string) error {
-	name = strings.ToLower(name)
-	if _, twice := c.Params[name]; twice {
-		return errChallenge
+func (p *challengeParser) value() (string, error) {
+	if strings.HasPrefix(p.rest, `"`) {
+		return p.quoted()
 	}
-	p.s = p.s[1:]
-	p.skipSpace()
-	value := ""
-	if strings.HasPrefix(p.s, `"`) {
-		var ok bool
-		if value, ok = p.quoted(); !ok {
-			return errChallenge
-		}
-	} else if value = p.token(); value == "" {
-		return errChallenge
+	value := p.while(func(c byte) bool { return c > ' ' && c <= '~' && c != ',' && c != '"' })
+	if value == "" {
+		return "", errors.New("a parameter has no value")
 	}
-	c.Params[name] = value
-	p.skipSpace()
-	if p.s != "" && p.s[0] != ',' {
-		return errChallenge
-	}
-	return nil
+	return value, nil
 }
 
-func (p *challengeParser) quoted() (string, bool) {
+// quoted reads a quoted-string (RFC 9110 §5.6.4).
+func (p *challengeParser) quoted() (string, error) {
 	var b strings.Builder
-	for i := 1; i < len(p.s); i++ {
-		switch c := p.s[i]; {
-		case c == '"':
-			p.s = p.s[i+1:]
-			return b.String(), true
-		case c == '\\' && i+1 < len(p.s):
-			i++
-			b.WriteByte(p.s[i])
-		case c < ' ' && c != '\t' || c == 0x7f:
-			return "", false
-		default:
-			b.WriteByte(c)
+	for i := 1; i < len(p.rest); i++ {
+		c := p.rest[i]
+		if c == '"' {
+			p.rest = p.rest[i+1:]
+			return b.String(), nil
 		}
+		if c == '\\' {
+			if i++; i == len(p.rest) {
+				break
+			}
+			c = p.rest[i]
+		}
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return "", errors.New("a quoted value has a control character")
+		}
+		b.WriteByte(c)
 	}
-	return "", false
+	return "", errors.New("a quoted value does not end")
+}
+
+// token68 reads past one, if the list element is nothing else (RFC 9110 §11.2).
+func (p *challengeParser) token68() bool {
+	ahead := *p
+	if ahead.while(func(c byte) bool { return isAlphanumeric(c) || strings.IndexByte("-._~+/", c) >= 0 }) == "" {
+		return false
+	}
+	ahead.skip("=")
+	ahead.skip(" \t")
+	if !ahead.atEnd() {
+		return false
+	}
+	*p = ahead
+	return true
+}
+
+// token reads a token (RFC 9110 §5.6.2), or nothing.
+func (p *challengeParser) token() string {
+	return p.while(func(c byte) bool { return isAlphanumeric(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 })
+}
+
+func (p *challengeParser) while(ok func(byte) bool) string {
+	n := 0
+	for n < len(p.rest) && ok(p.rest[n]) {
+		n++
+	}
+	read := p.rest[:n]
+	p.rest = p.rest[n:]
+	return read
+}
+
+// skip reports whether there was anything to skip.
+func (p *challengeParser) skip(set string) bool {
+	before := len(p.rest)
+	p.rest = strings.TrimLeft(p.rest, set)
+	return len(p.rest) < before
 }

@@ -1,89 +1,88 @@
-// Package oauth is the vocabulary of the OAuth RFCs that the gateway (an
-// authorization server) and the bridge (a client) share: error codes, metadata
-// documents, redirect-URI matching, PKCE, challenges. It holds no state, makes
-// no requests and decides nothing that is not in an RFC.
 package oauth
 
-import (
-	"net/http"
-)
+import "net/http"
 
-// Error codes on the wire: RFC 6749 §4.1.2.1 and §5.2, RFC 6750 §3.1, RFC 7591
-// §3.2.2, RFC 8707 §2.
+// Error codes.
 const (
+	// Authorization endpoint (RFC 6749 §4.1.2.1).
 	CodeInvalidRequest          = "invalid_request"
-	CodeInvalidClient           = "invalid_client"
-	CodeInvalidGrant            = "invalid_grant"
 	CodeUnauthorizedClient      = "unauthorized_client"
-	CodeUnsupportedGrantType    = "unsupported_grant_type"
+	CodeAccessDenied            = "access_denied"
 	CodeUnsupportedResponseType = "unsupported_response_type"
 	CodeInvalidScope            = "invalid_scope"
-	CodeAccessDenied            = "access_denied"
 	CodeServerError             = "server_error"
 	CodeTemporarilyUnavailable  = "temporarily_unavailable"
-	CodeInvalidToken            = "invalid_token"
-	CodeInsufficientScope       = "insufficient_scope"
-	CodeInvalidRedirectURI      = "invalid_redirect_uri"
-	CodeInvalidClientMetadata   = "invalid_client_metadata"
-	CodeInvalidTarget           = "invalid_target"
+
+	// Token endpoint (RFC 6749 §5.2), besides those above.
+	CodeInvalidClient        = "invalid_client"
+	CodeInvalidGrant         = "invalid_grant"
+	CodeUnsupportedGrantType = "unsupported_grant_type"
+
+	// Protected resource (RFC 6750 §3.1), besides invalid_request.
+	CodeInvalidToken      = "invalid_token"
+	CodeInsufficientScope = "insufficient_scope"
+
+	// Registration endpoint (RFC 7591 §3.2.2).
+	CodeInvalidRedirectURI    = "invalid_redirect_uri"
+	CodeInvalidClientMetadata = "invalid_client_metadata"
+
+	// Resource indicators (RFC 8707 §2).
+	CodeInvalidTarget = "invalid_target"
 )
 
-// Error is a protocol error for the other side. Description is a constant
-// sentence for people; the cause stays on this side (it is for the log).
+// Error is a refusal for the client. Code and Description go on the wire, the
+// cause only into logs.
 type Error struct {
-	Code        string
+	Code string
+	// Description is a constant sentence for the developer of the client,
+	// without double quotes and backslashes (RFC 6749 §5.2).
 	Description string
-	// Status is the HTTP status where the error is a response of its own.
+	// Status is the HTTP status, where the error is answered directly.
 	Status int
-	cause  error
+
+	cause error
 }
 
-// NewError returns an Error with the status that its code has.
+// NewError returns an Error with the status that belongs to its code.
 func NewError(code, description string) *Error {
-	status := http.StatusBadRequest
+	return &Error{Code: code, Description: description, Status: statusOf(code)}
+}
+
+func statusOf(code string) int {
 	switch code {
-	case CodeInvalidClient, CodeInvalidToken:
-		status = http.StatusUnauthorized
-	case CodeInsufficientScope, CodeAccessDenied:
-		status = http.StatusForbidden
+	case CodeInvalidClient, // RFC 6749 §5.2
+		CodeInvalidToken: // RFC 6750 §3.1
+		return http.StatusUnauthorized
+	case CodeInsufficientScope: // RFC 6750 §3.1
+		return http.StatusForbidden
 	case CodeServerError:
-		status = http.StatusInternalServerError
+		return http.StatusInternalServerError
 	case CodeTemporarilyUnavailable:
-		status = http.StatusServiceUnavailable
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusBadRequest
 	}
-	return &Error{Code: code, Description: description, Status: status}
 }
 
-// WithCause returns a copy that wraps err.
-func (e *Error) WithCause(err error) *Error {
-	c := *e
-	c.cause = err
-	return &c
+// WithCause returns a copy of e that wraps cause. e itself may be shared and
+// stays as it is.
+func (e *Error) WithCause(cause error) *Error {
+	wrapped := *e
+	wrapped.cause = cause
+	return &wrapped
 }
 
-// Error implements error. It includes the cause, so it is for logs.
+// Error is for logs: it shows the cause, which the client must not see.
 func (e *Error) Error() string {
-	s := e.Code + ": " + e.Description
-	if e.cause != nil {
-		s += " (" + e.cause.Error() + ")"
+	text := e.Code
+	if e.Description != "" {
+		text += ": " + e.Description
 	}
-	return s
+	if e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
 }
 
-// Unwrap returns the cause.
+// Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.cause }
-
-// ErrorResponse is the body of an error (RFC 6749 §5.2).
-type ErrorResponse struct {
-	Error            string `json:"error"`
-	ErrorDescription string `json:"error_description,omitempty"`
-}
-
-// TokenResponse is a successful answer of the token endpoint (RFC 6749 §5.1).
-type TokenResponse struct {
-	AccessToken  string `json:"access_token"`
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in"`
-	RefreshToken string `json:"refresh_token,omitempty"`
-	Scope        string `json:"scope,omitempty"`
-}

@@ -1,58 +1,47 @@
 package oauth
 
-// Well-known paths, to which a resource's or issuer's own path is appended.
+// Where the documents are (RFC 8414 §3, OpenID Connect Discovery §4, RFC 9728
+// §3). A path of the issuer or resource is appended to them, save for the
+// OpenID one, which some clients look for in its own old place.
 const (
-	PathServerMetadata      = "/.well-known/oauth-authorization-server" // RFC 8414 §3
-	PathOpenIDConfiguration = "/.well-known/openid-configuration"       // OpenID Connect Discovery §4
-	PathResourceMetadata    = "/.well-known/oauth-protected-resource"   // RFC 9728 §3
+	PathServerMetadata      = "/.well-known/oauth-authorization-server"
+	PathOpenIDConfiguration = "/.well-known/openid-configuration"
+	PathResourceMetadata    = "/.well-known/oauth-protected-resource"
 )
 
 // ServerMetadata describes an authorization server (RFC 8414 §2).
 type ServerMetadata struct {
-	Issuer                            string   `json:"issuer"`
-	AuthorizationEndpoint             string   `json:"authorization_endpoint"`
-	TokenEndpoint                     string   `json:"token_endpoint"`
-	RegistrationEndpoint              string   `json:"registration_endpoint,omitempty"`
-	RevocationEndpoint                string   `json:"revocation_endpoint,omitempty"`
-	ScopesSupported                   []string `json:"scopes_supported,omitempty"`
-	ResponseTypesSupported            []string `json:"response_types_supported"`
-	ResponseModesSupported            []string `json:"response_modes_supported,omitempty"`
-	GrantTypesSupported               []string `json:"grant_types_supported,omitempty"`
+	Issuer                string `json:"issuer"`
+	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	TokenEndpoint         string `json:"token_endpoint"`
+	// RegistrationEndpoint is there if clients can register (RFC 7591).
+	RegistrationEndpoint string `json:"registration_endpoint,omitempty"`
+	// RevocationEndpoint is there if tokens can be revoked (RFC 7009).
+	RevocationEndpoint     string   `json:"revocation_endpoint,omitempty"`
+	ScopesSupported        []string `json:"scopes_supported,omitempty"`
+	ResponseTypesSupported []string `json:"response_types_supported"`
+	ResponseModesSupported []string `json:"response_modes_supported,omitempty"`
+	GrantTypesSupported    []string `json:"grant_types_supported,omitempty"`
+	// TokenEndpointAuthMethodsSupported means client_secret_basic if absent.
 	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported,omitempty"`
-	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported,omitempty"`
-	// ClientIDMetadataDocumentSupported is
-	// draft-ietf-oauth-client-id-metadata-document §5.
-	ClientIDMetadataDocumentSupported bool `json:"client_id_metadata_document_supported,omitempty"`
-	// AuthorizationResponseIssParameterSupported is RFC 9207 §3.
+	// CodeChallengeMethodsSupported must list S256: MCP clients "MUST refuse
+	// to proceed" without it (MCP authorization, Authorization Code Protection).
+	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported,omitempty"`
+	// AuthorizationResponseIssParameterSupported: answers carry iss (RFC 9207 §3).
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported,omitempty"`
+	// ClientIDMetadataDocumentSupported: a client_id may be the URL of a
+	// document (draft-ietf-oauth-client-id-metadata-document).
+	ClientIDMetadataDocumentSupported bool `json:"client_id_metadata_document_supported,omitempty"`
 }
 
 // ResourceMetadata describes a protected resource (RFC 9728 §2).
 type ResourceMetadata struct {
+	// Resource is the URL that the document was asked for ("MUST be
+	// identical", RFC 9728 §3.3).
 	Resource               string   `json:"resource"`
-	AuthorizationServers   []string `json:"authorization_servers"`
+	AuthorizationServers   []string `json:"authorization_servers,omitempty"`
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	BearerMethodsSupported []string `json:"bearer_methods_supported,omitempty"`
 	ResourceName           string   `json:"resource_name,omitempty"`
-}
-
-// ClientMetadata is what a client says of itself when it registers (RFC 7591
-// §2). Members that nobody here uses are ignored, as §2 asks.
-type ClientMetadata struct {
-	RedirectURIs            []string `json:"redirect_uris,omitempty"`
-	ClientName              string   `json:"client_name,omitempty"`
-	ClientURI               string   `json:"client_uri,omitempty"`
-	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
-	GrantTypes              []string `json:"grant_types,omitempty"`
-	ResponseTypes           []string `json:"response_types,omitempty"`
-	Scope                   string   `json:"scope,omitempty"`
-	// ApplicationType is OpenID Connect Registration §2: native or web.
-	ApplicationType string `json:"application_type,omitempty"`
-}
-
-// ClientInformation is the answer to a registration (RFC 7591 §3.2.1).
-type ClientInformation struct {
-	ClientID         string `json:"client_id"`
-	ClientIDIssuedAt int64  `json:"client_id_issued_at,omitempty"`
-	ClientMetadata
+	ResourceDocumentation  string   `json:"resource_documentation,omitempty"`
 }

@@ -2,142 +2,232 @@ package oauth
 
 import (
 	"errors"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// MaxRedirectURI is the longest redirect URI that is accepted, in bytes.
-const MaxRedirectURI = 512
+// Redirect URIs: OAuth 2.1 §2.3, §4.1.1 and §8.4.2, RFC 8252 §7, RFC 9700 §2.1.
+//
+// Whoever gets the redirect gets the code, and the browser that follows it has
+// another parser than we do. So only URIs that leave no room for two readings
+// are let in: RFC 3986 characters alone, no dot segments, no odd hosts, and two
+// parsers, the one below and net/url, must agree on every part.
 
-// forbiddenSchemes can run script, read files or leave the browser for a
-// protocol that is not an application's own callback.
-var forbiddenSchemes = []string{
-	"about", "blob", "chrome", "chrome-extension", "content", "data", "file", "filesystem", "ftp", "ftps", "gopher",
-	"intent", "jar", "javascript", "mailto", "moz-extension", "resource", "sms", "ssh", "tel", "vbscript",
-	"view-source", "wais", "ws", "wss",
+// Reasons why a redirect URI is refused. They are written to follow the name
+// of the parameter and may be shown to the client.
+var (
+	errRedirectEmpty     = errors.New("is empty")
+	errRedirectChars     = errors.New("has a character that a URI cannot have (RFC 3986): percent-encode it")
+	errRedirectPercent   = errors.New("has a percent sign that is not followed by two hex digits")
+	errRedirectFragment  = errors.New("must not have a fragment")
+	errRedirectScheme    = errors.New("must be an absolute URI with a lower-case scheme")
+	errRedirectDenied    = errors.New("has a scheme that no program can be answered at")
+	errRedirectSlash     = errors.New("must have a slash after its scheme")
+	errRedirectUser      = errors.New("must not have user information")
+	errRedirectHost      = errors.New("has a malformed host or port")
+	errRedirectNoHost    = errors.New("has no host")
+	errRedirectRemote    = errors.New("must be https, unless its host is localhost, 127.0.0.1 or [::1]")
+	errRedirectDots      = errors.New("must not have . or .. as a path segment")
+	errRedirectAmbiguous = errors.New("can be read in more than one way")
+)
+
+// CheckRedirectURI reports why raw may not be registered, or nil. Allowed are
+//   - https with any host;
+//   - http with the host localhost, 127.0.0.1 or [::1] (RFC 8252 §7.3);
+//   - private-use schemes (RFC 8252 §7.1), with or without the dot that the
+//     RFC wants in them: cursor, vscode and others come without.
+func CheckRedirectURI(raw string) error {
+	_, err := parseRedirect(raw)
+	return err
 }
 
-// CheckRedirectURI reports what is wrong with a redirect URI that a client
-// wants to register. Allowed are https, http on loopback (RFC 8252 §7.3), and
-// private-use schemes of installed applications (RFC 8252 §7.1).
-//
-// Only characters that every URL parser reads alike are let through, so that
-// what is compared here is what the browser will go to.
-func CheckRedirectURI(raw string) error {
-	if raw == "" || len(raw) > MaxRedirectURI {
-		return errors.New("a redirect URI must have 1 to 512 bytes")
+// MatchRedirect reports whether requested is one of the registered URIs, byte
+// for byte. Only loopback URIs may differ, and only in the port: "The
+// authorization server MUST allow any port to be specified at the time of the
+// request for loopback IP redirect URIs" (RFC 8252 §7.3). OAuth 2.1 §8.4.2
+// says the same, and clients do it with localhost too.
+func MatchRedirect(registered []string, requested string) bool {
+	want, err := parseRedirect(requested)
+	if err != nil {
+		return false
 	}
-	for i := range len(raw) {
-		if c := raw[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\\\"<>^`{|}", c) >= 0 {
-			return errors.New("a redirect URI must not contain spaces, control characters, backslashes or other characters that URLs cannot have")
-		}
+	if slices.Contains(registered, requested) {
+		return true
 	}
-	if strings.Contains(raw, "#") {
-		return errors.New("a redirect URI must not have a fragment (RFC 6749 §3.1.2)")
+	return want.loopback() && slices.ContainsFunc(registered, func(raw string) bool {
+		have, err := parseRedirect(raw)
+		return err == nil && have.loopback() && have.host == want.host && have.rest == want.rest
+	})
+}
+
+// IsLoopbackRedirect reports whether raw is a redirect URI that leads to a
+// program listening on the user's own computer.
+func IsLoopbackRedirect(raw string) bool {
+	r, err := parseRedirect(raw)
+	return err == nil && r.loopback()
+}
+
+// redirectURI is a redirect URI in the parts that decide; rest is path and
+// query. The port has been checked and decides nothing.
+type redirectURI struct {
+	scheme, host, rest string
+}
+
+// loopback follows from the scheme: http is accepted for nothing else.
+func (r redirectURI) loopback() bool { return r.scheme == "http" }
+
+func parseRedirect(raw string) (redirectURI, error) {
+	if err := checkChars(raw); err != nil {
+		return redirectURI{}, err
+	}
+	scheme, after, found := strings.Cut(raw, ":")
+	if !found || !validScheme(scheme) {
+		return redirectURI{}, errRedirectScheme
+	}
+	if deniedSchemes[scheme] || strings.HasPrefix(scheme, "ms-") {
+		return redirectURI{}, errRedirectDenied
+	}
+	if !strings.HasPrefix(after, "/") {
+		return redirectURI{}, errRedirectSlash
+	}
+	authority := ""
+	if hier, ok := strings.CutPrefix(after, "//"); ok {
+		end := strings.IndexAny(hier+"/", "/?")
+		authority, after = hier[:end], hier[end:]
+	}
+	host, err := hostOf(authority)
+	if err != nil {
+		return redirectURI{}, err
+	}
+	r := redirectURI{scheme: scheme, host: host, rest: after}
+	if err := r.check(); err != nil {
+		return redirectURI{}, err
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme == "" {
-		return errors.New("a redirect URI must be an absolute URI")
+	if err != nil || u.String() != raw || u.Scheme != scheme || u.Host != authority || u.User != nil || u.Opaque != "" {
+		return redirectURI{}, errRedirectAmbiguous
 	}
-	if u.User != nil || strings.Contains(u.Host, "@") {
-		return errors.New("a redirect URI must not carry a user name")
-	}
-	if hasDotSegment(u.EscapedPath()) {
-		return errors.New("a redirect URI must not have . or .. segments")
-	}
-	switch u.Scheme {
-	case "https":
-		return checkWeb(raw, u, "https://")
-	case "http":
-		if !isLoopbackHost(u.Hostname()) {
-			return errors.New("http is only allowed for 127.0.0.1, [::1] and localhost")
-		}
-		return checkWeb(raw, u, "http://")
-	default:
-		if slices.Contains(forbiddenSchemes, u.Scheme) {
-			return errors.New("this scheme cannot be an application's own")
-		}
-		if !strings.HasPrefix(raw, u.Scheme+":") {
-			return errors.New("the scheme must be in lower case")
-		}
-		return nil
-	}
+	return r, nil
 }
 
-// checkWeb wants the one spelling of an http or https URI that leaves parsers
-// nothing to disagree about.
-func checkWeb(raw string, u *url.URL, prefix string) error {
-	if !strings.HasPrefix(raw, prefix) || u.Opaque != "" || u.Hostname() == "" {
-		return errors.New("a redirect URI must have the form scheme://host/path, with the scheme in lower case")
+// check judges the parts together.
+func (r redirectURI) check() error {
+	switch r.scheme {
+	case "https":
+		if r.host == "" {
+			return errRedirectNoHost
+		}
+	case "http":
+		// Not any address that is loopback: 127.1 and ::ffff:127.0.0.1 are
+		// read differently by different programs.
+		if r.host != "localhost" && r.host != "127.0.0.1" && r.host != "[::1]" {
+			return errRedirectRemote
+		}
 	}
-	if strings.Contains(u.Host, "%") {
-		return errors.New("a redirect URI's host must not be percent-encoded")
-	}
-	if strings.HasSuffix(u.Host, ":") {
-		return errors.New("a redirect URI with a colon after its host must have a port")
-	}
-	if _, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && err != nil {
-		return errors.New("a redirect URI's port must be from 0 to 65535")
+	path, _, _ := strings.Cut(r.rest, "?")
+	for segment := range strings.SplitSeq(path, "/") {
+		// Browsers take %2e for a dot (URL standard, double-dot segment).
+		switch strings.ReplaceAll(strings.ToLower(segment), "%2e", ".") {
+		case ".", "..":
+			return errRedirectDots
+		}
 	}
 	return nil
 }
 
-// hasDotSegment finds . and .. segments, percent-encoded ones too: browsers
-// resolve both.
-func hasDotSegment(path string) bool {
-	for segment := range strings.SplitSeq(path, "/") {
-		switch strings.ReplaceAll(strings.ToLower(segment), "%2e", ".") {
-		case ".", "..":
-			return true
+// checkChars lets only the characters of RFC 3986 §2 through. What it keeps
+// out, such as backslashes, control characters and spaces, is what browsers
+// rewrite on the way.
+func checkChars(raw string) error {
+	if raw == "" {
+		return errRedirectEmpty
+	}
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case c == '#':
+			return errRedirectFragment // RFC 6749 §3.1.2 "MUST NOT include a fragment component"
+		case c == '%':
+			if i+2 >= len(raw) || !isHex(raw[i+1]) || !isHex(raw[i+2]) {
+				return errRedirectPercent
+			}
+		case !isAlphanumeric(c) && !strings.ContainsRune("-._~:/?[]@!$&'()*+,;=", rune(c)):
+			return errRedirectChars
 		}
 	}
-	return false
+	return nil
 }
 
-func isLoopbackHost(host string) bool {
-	return host == "127.0.0.1" || host == "::1" || host == "localhost"
-}
-
-// IsLoopbackRedirect reports whether raw is an http URI on loopback: a program
-// on the person's own computer listens there.
-func IsLoopbackRedirect(raw string) bool {
-	u, err := url.Parse(raw)
-	return err == nil && u.Scheme == "http" && isLoopbackHost(u.Hostname()) && CheckRedirectURI(raw) == nil
-}
-
-// MatchRedirect reports whether requested is one of the registered redirect
-// URIs: equal byte for byte, except that a loopback URI matches on any port,
-// because an installed program cannot know its port beforehand ("MUST allow any
-// port", RFC 8252 §7.3, OAuth 2.1 §8.4.2). Loopback hosts are not exchanged for
-// one another.
-func MatchRedirect(registered []string, requested string) bool {
-	if CheckRedirectURI(requested) != nil {
+// validScheme is RFC 3986 §3.1 in lower case, which "is the canonical form".
+// One letter is refused: on Windows it is a drive.
+func validScheme(scheme string) bool {
+	if len(scheme) < 2 || scheme[0] < 'a' || scheme[0] > 'z' {
 		return false
 	}
-	for _, r := range registered {
-		if r == requested {
-			return true
-		}
-		if IsLoopbackRedirect(r) && IsLoopbackRedirect(requested) && withoutPort(r) == withoutPort(requested) {
-			return true
+	for i := range len(scheme) {
+		if c := scheme[i]; !isAlphanumeric(c) && c != '+' && c != '-' && c != '.' || c >= 'A' && c <= 'Z' {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
-// withoutPort removes the port of an http URI that CheckRedirectURI accepted
-// and leaves every other byte.
-func withoutPort(raw string) string {
-	rest := strings.TrimPrefix(raw, "http://")
-	end := strings.IndexAny(rest, "/?")
-	if end < 0 {
-		end = len(rest)
+// hostOf cuts and checks host and port, and returns the host. None at all is
+// fine for a private-use scheme; check sees to the others.
+func hostOf(authority string) (string, error) {
+	if strings.Contains(authority, "@") {
+		return "", errRedirectUser
 	}
-	authority := rest[:end]
+	host := authority
+	// The last colon starts the port, unless it is within the brackets.
 	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
-		authority = authority[:i]
+		host = authority[:i]
+		port, err := strconv.ParseUint(authority[i+1:], 10, 16)
+		if err != nil || port == 0 || authority[i+1] == '0' || host == "" {
+			return "", errRedirectHost
+		}
 	}
-	return authority + rest[end:]
+	if host != "" && !validHost(host) {
+		return "", errRedirectHost
+	}
+	return host, nil
+}
+
+// validHost accepts a DNS name, an IPv4 address in four decimal parts or an
+// IPv6 address in brackets. Sub-delimiters, which RFC 3986 allows in a host,
+// would end up in the Content-Security-Policy of a page.
+func validHost(host string) bool {
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		addr, err := netip.ParseAddr(inner)
+		return ok && err == nil && addr.Is6() && addr.Zone() == ""
+	}
+	if len(host) > 253 {
+		return false
+	}
+	label := ""
+	for label = range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, hostCharacters) != "" {
+			return false
+		}
+	}
+	// Browsers take a host whose last label is a number for an IPv4 address:
+	// 127.1 and 0x7f.0.0.1 are 127.0.0.1 (URL standard, ends-in-a-number).
+	if label[0] >= '0' && label[0] <= '9' && (strings.HasPrefix(strings.ToLower(label), "0x") || strings.Trim(label, "0123456789") == "") {
+		_, err := netip.ParseAddr(host)
+		return err == nil
+	}
+	return true
+}
+
+const hostCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+func isAlphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }

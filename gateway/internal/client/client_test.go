@@ -1,21 +1,20 @@
 package client_test
 
 import (
-	"context"
-	"encoding/base64"
 	"errors"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/keyring"
 	"mcp-gateway/shared/oauth"
 )
 
-var now = time.Unix(1_800_000_000, 0)
+var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 func newRing(t testing.TB) *keyring.Ring {
 	t.Helper()
@@ -30,128 +29,178 @@ func newRing(t testing.TB) *keyring.Ring {
 	return ring
 }
 
-func TestARegistrationOutlivesEverythingButTheKeys(t *testing.T) {
+func mustRegister(t testing.TB, d *client.Directory, meta oauth.ClientMetadata) oauth.ClientInformation {
+	t.Helper()
+	info, err := d.Register(meta, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+var inspector = oauth.ClientMetadata{
+	RedirectURIs: []string{"http://localhost:6274/oauth/callback", "https://inspector.example/cb?a=1&b=2"},
+	ClientName:   "MCP <Inspector> & friends", ClientURI: "https://inspector.example/about",
+	GrantTypes: []string{"authorization_code", "refresh_token"}, ApplicationType: "native",
+}
+
+func TestARegistrationIsKnownToEveryReplicaWithTheSameKeys(t *testing.T) {
 	t.Parallel()
 	ring := newRing(t)
-	info, err := client.NewDirectory(ring).Register(oauth.ClientMetadata{
-		ClientName: "Zoë’s client", RedirectURIs: []string{"http://127.0.0.1/cb", "cursor://x/cb"}, TokenEndpointAuthMethod: "client_secret_basic",
-		GrantTypes: []string{"authorization_code", "refresh_token", "implicit"},
-	}, now)
+	info := mustRegister(t, client.NewDirectory(ring), inspector)
+
+	got, err := client.NewDirectory(ring).Resolve(t.Context(), info.ClientID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.TokenEndpointAuthMethod != "none" || !slices.Equal(info.GrantTypes, []string{"authorization_code", "refresh_token"}) ||
-		!slices.Equal(info.ResponseTypes, []string{"code"}) || info.ApplicationType != "web" || info.ClientIDIssuedAt != now.Unix() {
-		t.Errorf("answer = %+v", info)
+	want := client.Client{
+		ID: info.ClientID, Name: "MCP <Inspector> & friends", URI: "https://inspector.example/about",
+		RedirectURIs: inspector.RedirectURIs, GrantTypes: []string{"authorization_code", "refresh_token"}, ApplicationType: "native",
 	}
-	// Another directory over the same ring: nothing was stored.
-	c, err := client.NewDirectory(ring).Resolve(t.Context(), info.ClientID)
-	if err != nil || c.Name != "Zoë’s client" || !slices.Equal(c.RedirectURIs, info.RedirectURIs) || !c.MayRefresh() || c.ID != info.ClientID {
-		t.Errorf("resolved %+v, %v", c, err)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
-	if c.Label() != "Zoë’s client "+c.Fingerprint() || len(c.Fingerprint()) != 8 {
-		t.Errorf("label %q", c.Label())
+	if !got.MayRefresh() {
+		t.Error("it may not refresh")
 	}
 	if _, err := client.NewDirectory(newRing(t)).Resolve(t.Context(), info.ClientID); !errors.Is(err, client.ErrUnknown) {
-		t.Errorf("other keys: %v", err)
+		t.Errorf("another key ring: got %v, want ErrUnknown", err)
 	}
 }
 
-func TestResolveRefusesWhatItDidNotIssue(t *testing.T) {
+func TestResolveKeepsWhatAClientRegisteredLessFor(t *testing.T) {
 	t.Parallel()
 	d := client.NewDirectory(newRing(t))
-	info, err := d.Register(oauth.ClientMetadata{RedirectURIs: []string{"https://a.example/cb"}}, now)
+	info := mustRegister(t, d, oauth.ClientMetadata{RedirectURIs: []string{"https://a.example/"}, GrantTypes: []string{"authorization_code"}})
+	got, err := d.Resolve(t.Context(), info.ClientID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := info.ClientID
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(id, "mcpc_"))
-	if err != nil {
-		t.Fatal(err)
+	want := client.Client{
+		ID: info.ClientID, RedirectURIs: []string{"https://a.example/"}, GrantTypes: []string{"authorization_code"}, ApplicationType: "web",
 	}
-	for i := range raw {
-		changed := slices.Clone(raw)
-		changed[i] ^= 1
-		if _, err := d.Resolve(t.Context(), "mcpc_"+base64.RawURLEncoding.EncodeToString(changed)); !errors.Is(err, client.ErrUnknown) {
-			t.Fatalf("byte %d changed: %v", i, err)
-		}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
-	for _, bad := range []string{"", "mcpc_", id[5:], id + "=", id + "A", id[:len(id)-1], "mcpc_" + base64.URLEncoding.EncodeToString(raw) + "\n", "https://a.example/client.json", id + strings.Repeat("A", 2048)} {
-		if _, err := d.Resolve(t.Context(), bad); !errors.Is(err, client.ErrUnknown) {
-			t.Errorf("%.40q: %v", bad, err)
-		}
+	if got.MayRefresh() {
+		t.Error("it may refresh")
 	}
 }
 
-func TestRegisterRefuses(t *testing.T) {
+func TestResolveRejects(t *testing.T) {
 	t.Parallel()
-	d := client.NewDirectory(newRing(t))
-	ok := []string{"https://a.example/cb"}
-	for _, tt := range []struct {
-		name string
-		meta oauth.ClientMetadata
-		code string
-		says string
-	}{
-		{"no redirect_uris", oauth.ClientMetadata{}, oauth.CodeInvalidRedirectURI, "1 to 10"},
-		{"eleven redirect_uris", oauth.ClientMetadata{RedirectURIs: slices.Repeat(ok, 11)}, oauth.CodeInvalidRedirectURI, "1 to 10"},
-		{"one bad redirect_uri among good ones", oauth.ClientMetadata{RedirectURIs: []string{ok[0], "http://a.example"}}, oauth.CodeInvalidRedirectURI, "http"},
-		{"a name that turns the text round", oauth.ClientMetadata{RedirectURIs: ok, ClientName: "a\u202eb"}, oauth.CodeInvalidClientMetadata, "client_name"},
-		{"a name with a line break", oauth.ClientMetadata{RedirectURIs: ok, ClientName: "a\nb"}, oauth.CodeInvalidClientMetadata, "client_name"},
-		{"a long name", oauth.ClientMetadata{RedirectURIs: ok, ClientName: strings.Repeat("é", 101)}, oauth.CodeInvalidClientMetadata, "client_name"},
-		{"a name that is no UTF-8", oauth.ClientMetadata{RedirectURIs: ok, ClientName: "\xff"}, oauth.CodeInvalidClientMetadata, "client_name"},
-		{"tokens only", oauth.ClientMetadata{RedirectURIs: ok, ResponseTypes: []string{"token"}}, oauth.CodeInvalidClientMetadata, "response_types"},
-		{"client credentials only", oauth.ClientMetadata{RedirectURIs: ok, GrantTypes: []string{"client_credentials"}}, oauth.CodeInvalidClientMetadata, "grant_types"},
-		{"another application_type", oauth.ClientMetadata{RedirectURIs: ok, ApplicationType: "tv"}, oauth.CodeInvalidClientMetadata, "application_type"},
-		{"a long client_uri", oauth.ClientMetadata{RedirectURIs: ok, ClientURI: strings.Repeat("x", 300)}, oauth.CodeInvalidClientMetadata, "client_uri"},
-		{"more than a URL can carry", oauth.ClientMetadata{RedirectURIs: []string{"https://a.example/" + strings.Repeat("a", 480), "https://a.example/" + strings.Repeat("b", 480), "https://a.example/" + strings.Repeat("c", 480), "https://a.example/" + strings.Repeat("d", 480)}}, oauth.CodeInvalidClientMetadata, "too large"},
+	ring := newRing(t)
+	d := client.NewDirectory(ring)
+	id := mustRegister(t, d, inspector).ClientID
+	body := strings.TrimPrefix(id, "mcpc_")
+	plain := []byte(`{"r":["https://evil.example/"]}`)
+	for _, tt := range []struct{ name, id string }{
+		{name: "nothing", id: ""},
+		{name: "the prefix alone", id: "mcpc_"},
+		{name: "somebody else's id", id: "0oa1b2c3d4"},
+		{name: "a URL, until metadata documents come", id: "https://client.example/metadata.json"},
+		{name: "no prefix", id: body},
+		{name: "another prefix", id: "mcpx_" + body},
+		{name: "another case of the prefix", id: "MCPC_" + body},
+		{name: "a space before it", id: " " + id},
+		{name: "a space after it", id: id + " "},
+		{name: "padding", id: id + "="},
+		{name: "a line break after it", id: id + "\n"},
+		{name: "a line break within it", id: id[:40] + "\r\n" + id[40:]},
+		{name: "the alphabet of plain base64", id: "mcpc_" + strings.NewReplacer("-", "+", "_", "/").Replace(body+"-")},
+		{name: "the end cut off", id: id[:len(id)-4]},
+		{name: "something appended", id: id + "AAAA"},
+		{name: "a null byte", id: id[:20] + "\x00" + id[21:]},
+		{name: "more than 2048 bytes", id: "mcpc_" + ring.SealText(keyring.ClientRegistration, []byte(`{"r":["https://`+strings.Repeat("a", 2000)+`/"]}`), []byte{1})},
+		{name: "a value sealed for another purpose", id: "mcpc_" + ring.SealText(keyring.Session, plain, []byte{1})},
+		{name: "a value sealed in another format", id: "mcpc_" + ring.SealText(keyring.ClientRegistration, plain, []byte{2})},
+		{name: "a value sealed in no format", id: "mcpc_" + ring.SealText(keyring.ClientRegistration, plain, nil)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := d.Register(tt.meta, now)
-			e, ok := errors.AsType[*oauth.Error](err)
-			if !ok || e.Code != tt.code || !strings.Contains(e.Description, tt.says) {
-				t.Errorf("err = %v, want %s about %q", err, tt.code, tt.says)
+			t.Parallel()
+			if got, err := d.Resolve(t.Context(), tt.id); !errors.Is(err, client.ErrUnknown) {
+				t.Errorf("got %+v, %v, want ErrUnknown", got, err)
 			}
 		})
 	}
 }
 
-func TestAClientWithoutRefreshTokens(t *testing.T) {
+// Every character is changed in every bit that base64url has, the unused ones
+// of the last character included, so no second spelling resolves.
+func TestResolveRejectsEveryFlippedBit(t *testing.T) {
 	t.Parallel()
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	d := client.NewDirectory(newRing(t))
-	info, err := d.Register(oauth.ClientMetadata{RedirectURIs: []string{"https://a.example"}, GrantTypes: []string{"authorization_code"}}, now)
-	if err != nil {
-		t.Fatal(err)
+	// Three lengths, so that the last character has 0, 2 and 4 unused bits.
+	for _, uri := range []string{"https://a.example/", "https://a.example/b", "https://a.example/bc"} {
+		id := mustRegister(t, d, oauth.ClientMetadata{RedirectURIs: []string{uri}}).ClientID
+		for i := len("mcpc_"); i < len(id); i++ {
+			for bit := range 6 {
+				flipped := id[:i] + string(alphabet[strings.IndexByte(alphabet, id[i])^1<<bit]) + id[i+1:]
+				if _, err := d.Resolve(t.Context(), flipped); !errors.Is(err, client.ErrUnknown) {
+					t.Fatalf("character %d, bit %d: got %v, want ErrUnknown", i, bit, err)
+				}
+			}
+		}
 	}
-	if c, err := d.Resolve(t.Context(), info.ClientID); err != nil || c.MayRefresh() || c.Label() != c.Fingerprint() {
-		t.Errorf("resolved %+v, %v", c, err)
+}
+
+// A sealed value that is authentic and unreadable is a mistake of ours, and
+// must not send clients away to register anew.
+func TestResolveDoesNotCallItsOwnMistakeUnknown(t *testing.T) {
+	t.Parallel()
+	ring := newRing(t)
+	id := "mcpc_" + ring.SealText(keyring.ClientRegistration, []byte(`{"r":7}`), []byte{1})
+	_, err := client.NewDirectory(ring).Resolve(t.Context(), id)
+	if err == nil || errors.Is(err, client.ErrUnknown) {
+		t.Fatalf("got %v, want an error other than ErrUnknown", err)
+	}
+	if !strings.HasPrefix(err.Error(), "decode registration "+client.Fingerprint(id)+": ") {
+		t.Errorf("got %q", err)
+	}
+}
+
+func TestLabelTellsClientsOfOneNameApart(t *testing.T) {
+	t.Parallel()
+	// The SHA-256 of "abc" begins with ba7816bf.
+	for _, tt := range []struct{ name, display, want string }{
+		{name: "with a name", display: "Claude Code (x)", want: "Claude Code (x) (ba7816bf)"},
+		{name: "without a name", display: "", want: "ba7816bf"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := (client.Client{ID: "abc", Name: tt.display}).Label(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 
 func FuzzResolve(f *testing.F) {
 	d := client.NewDirectory(newRing(f))
-	info, err := d.Register(oauth.ClientMetadata{RedirectURIs: []string{"https://a.example/cb"}}, now)
-	if err != nil {
-		f.Fatal(err)
+	for _, uris := range [][]string{{"https://a.example/"}, {"http://127.0.0.1/cb", "cursor://a/b"}} {
+		f.Add(mustRegister(f, d, oauth.ClientMetadata{RedirectURIs: uris}).ClientID)
 	}
-	f.Add(info.ClientID)
 	f.Add("mcpc_AAAA")
+	f.Add("https://client.example/")
 	f.Fuzz(func(t *testing.T, id string) {
-		if _, err := d.Resolve(context.Background(), id); err == nil && id != info.ClientID {
-			t.Fatalf("%q was accepted", id)
+		c, err := d.Resolve(t.Context(), id)
+		if err == nil && (c.ID != id || len(id) > 2048 || len(c.RedirectURIs) == 0) {
+			t.Errorf("%q resolves to %+v", id, c)
+		}
+		if err != nil && !errors.Is(err, client.ErrUnknown) {
+			t.Errorf("%q: %v", id, err)
 		}
 	})
 }
 
 func BenchmarkResolve(b *testing.B) {
 	d := client.NewDirectory(newRing(b))
-	info, err := d.Register(oauth.ClientMetadata{ClientName: "bench", RedirectURIs: []string{"http://127.0.0.1/callback", "http://localhost/callback"}}, now)
-	if err != nil {
-		b.Fatal(err)
-	}
+	id := mustRegister(b, d, inspector).ClientID
+	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := d.Resolve(b.Context(), info.ClientID); err != nil {
+		if _, err := d.Resolve(ctx, id); err != nil {
 			b.Fatal(err)
 		}
 	}
