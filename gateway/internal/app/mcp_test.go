@@ -169,14 +169,14 @@ func TestAStoreOutageIsNeverAnInvalidGrant(t *testing.T) {
 	g := start(t, "")
 	clientID, ada := g.grant("Ada")
 	path := filepath.Join(g.dir, "gateway.db")
-	breakTrail(t, path, `ALTER TABLE generations RENAME TO hidden`)
+	breakTrail(t, path, `ALTER TABLE grants RENAME TO hidden`)
 	if got := g.refresh(clientID, ada.RefreshToken); got.status != http.StatusServiceUnavailable || got.Error != "temporarily_unavailable" {
 		t.Errorf("refresh: %d %s", got.status, got.Error)
 	}
 	if resp, _ := g.callModern(ada.AccessToken, "whoami", `{}`); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("WWW-Authenticate") != "" {
 		t.Errorf("call: status %d, challenge %q", resp.StatusCode, resp.Header.Get("WWW-Authenticate"))
 	}
-	breakTrail(t, path, `ALTER TABLE hidden RENAME TO generations`)
+	breakTrail(t, path, `ALTER TABLE hidden RENAME TO grants`)
 	if got := g.refresh(clientID, ada.RefreshToken); got.status != http.StatusOK {
 		t.Errorf("after the outage: %d %s", got.status, got.Error)
 	}

@@ -5,10 +5,13 @@
 // Contract, for every method of every back end:
 //   - Methods are protocol verbs and atomic: all of it happened, and is durable,
 //     when the method returns nil; none of it did when it returns an error,
-//     except where the method says that a revocation is committed first.
-//   - now is the caller's clock. Expiry is part of the condition of the
-//     statement (expires_at > now), never only of garbage collection.
-//   - Times are stored in UTC, truncated to the microsecond.
+//     except where the method says that a revocation is committed first, and
+//     when the disk fails in the middle of a commit. That includes a context
+//     that ends: its error means that nothing was written.
+//   - now is the caller's clock. Expiry is decided by it within the transaction
+//     (at expires_at a record is over), never only by garbage collection.
+//   - Times are stored in UTC, times and durations truncated to the microsecond;
+//     an empty list comes back as nil.
 //   - Bearer values arrive as SHA-256 (Hash); the plain value never does.
 //   - An error that is none of the sentinels means that the store could not
 //     answer: callers report it as temporary, never as an invalid grant.
@@ -29,9 +32,9 @@ var (
 	// ErrConsumed: a single-use value was used before. Where a replay
 	// revokes, the revocation is committed before this is returned.
 	ErrConsumed = errors.New("already used")
-	// ErrRevoked: the grant behind the value was revoked or has ended.
+	// ErrRevoked: the grant behind the value was revoked.
 	ErrRevoked = errors.New("revoked")
-	// ErrExpired: the value is known but its time is over.
+	// ErrExpired: the value is known but its time, or its grant's, is over.
 	ErrExpired = errors.New("expired")
 )
 
@@ -232,26 +235,29 @@ type Event struct {
 //	    creates the grant and its generation-0 tokens (GrantID filled in,
 //	    expiries capped at the grant's) exactly once. Nil refresh: no refresh
 //	    token is issued. ErrNotFound: unknown. ErrExpired: expires_at <= now or
-//	    burnt. ErrConsumed: used before; when that was more than ReplayBurst
-//	    ago the grant is revoked (ReasonCodeReplay), committed, then ErrConsumed.
+//	    burnt. ErrConsumed: used before, also if it is over or burnt by now; when
+//	    the use was more than ReplayBurst ago the grant is revoked
+//	    (ReasonCodeReplay), committed, then ErrConsumed.
 //	UseAccessToken(ctx, Hash, now) (AccessToken, Grant, error)
-//	    ErrNotFound: unknown; ErrExpired: token or grant expired; ErrRevoked.
-//	    The first use of a generation is recorded durably (it starts the grace
-//	    of the generation before); later uses only read.
+//	    ErrNotFound: unknown; ErrRevoked, also if expired since; ErrExpired:
+//	    token or grant expired. The first use of a generation is recorded durably
+//	    (it starts the grace of the generation before); later uses only read.
 //	RotateRefresh(ctx, Rotation, now) (Rotated, error)
 //	    One winner. Not yet rotated: stores successor and access token, marks
-//	    the presented generation as used. Already rotated: while no token of
-//	    the successor's generation was used, or within Grace of its first use,
-//	    stores the fresh access token in the successor's generation and returns
-//	    the winner's Sealed (Repeated). Later: revokes the grant
+//	    the presented generation as used (rotating is a use). Already rotated:
+//	    while no token of the successor's generation was used, or within Grace
+//	    of its first use, stores the fresh access token in the successor's
+//	    generation and returns the winner's Sealed (Repeated). Later: revokes the grant
 //	    (ReasonRefreshReplay), commits, returns ErrConsumed with Rotated.Grant
-//	    set. ErrNotFound: unknown token or other client; ErrExpired: idle or
-//	    absolute; ErrRevoked.
+//	    set. Without side effects, and in this order: ErrNotFound: unknown token
+//	    or other client; ErrRevoked; ErrExpired: idle or absolute.
 //	RevokeGrant(ctx, grantID, reason string, now) error
-//	    idempotent; ErrNotFound if there is no such grant.
+//	    idempotent, the first reason stays; ErrNotFound if there is no such grant.
 //	AppendEvents(ctx, []Event) error
+//	    all or none; IDs are the store's.
 //	Events(ctx, after int64, limit int) ([]Event, error)
 //	    ascending by ID.
 //	Collect(ctx, now) (int, error)
-//	    deletes what has been dead for more than 24 h (logins, codes, tokens,
-//	    then grants without tokens); only frees space. Audit rows stay.
+//	    deletes what has been dead for more than 24 h: expired logins, codes and
+//	    tokens, tokens of revoked grants, then ended grants without tokens. It
+//	    only frees space, so it may do that in parts. Audit rows stay.

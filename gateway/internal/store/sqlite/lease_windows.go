@@ -1,22 +1,27 @@
 package sqlite
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"syscall"
 )
 
-// takeLease opens path so that no other process can open it. Windows closes
-// it when the process ends, however it ends.
-func takeLease(path string) (*os.File, error) {
+// lock opens path so that nobody else can open it (share mode 0), or returns
+// errHeld. The system lets go of it when the process ends, however it ends.
+func lock(path string) (*os.File, error) {
+	// ERROR_SHARING_VIOLATION; the syscall package does not name it.
+	const sharingViolation = syscall.Errno(32)
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
-		return nil, fmt.Errorf("open lease: %w", err)
+		return nil, &os.PathError{Op: "lock", Path: path, Err: err}
 	}
-	h, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil,
+	handle, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil,
 		syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
-	if err != nil {
-		return nil, fmt.Errorf("another mcp-gateway may be using this state folder (%s cannot be opened alone): %w", path, err)
+	if errors.Is(err, sharingViolation) {
+		return nil, errHeld
 	}
-	return os.NewFile(uintptr(h), path), nil
+	if err != nil {
+		return nil, &os.PathError{Op: "lock", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(handle), path), nil
 }

@@ -2,92 +2,135 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 )
 
 const (
-	// queueBound is how many writes may wait; more callers block until there
-	// is room or their context ends.
+	// maxBatch requests share one commit.
+	maxBatch = 256
+	// queueBound is how many requests may wait for the writer; the next one
+	// waits to be queued.
 	queueBound = 1024
-	// batchBound is how many writes share one commit at most.
-	batchBound = 256
 )
 
-// errStopped is what a write gets when the gateway is going down.
-var errStopped = errors.New("the store is closed")
+// errStopped is not a sentinel of package store: what a client is told is that
+// the gateway is not available now.
+var errStopped = errors.New("sqlite: the store is stopped")
 
-// request is one write waiting for its turn.
+var (
+	begin      = writing("begin", `BEGIN IMMEDIATE`)
+	commit     = writing("commit", `COMMIT`)
+	rollback   = writing("roll back", `ROLLBACK`)
+	savepoint  = writing("set savepoint", `SAVEPOINT request`)
+	rollbackTo = writing("roll back to savepoint", `ROLLBACK TO request`)
+	release    = writing("release savepoint", `RELEASE request`)
+)
+
+// request is one verb waiting for the writer.
 type request struct {
-	work func(ctx context.Context, tx *sql.Tx) (verdict error, err error)
-	// verdict is what the caller is told although the work is committed: a
-	// sentinel such as store.ErrConsumed after a revocation.
-	verdict error
-	done    chan error
-	// claimed is set by whichever comes first: the writer that runs the work,
-	// or the caller that gives up. So work never runs, nor touches what its
-	// caller holds, after write has returned.
-	claimed atomic.Bool
+	do func(tx) error
+	// taken is set by whoever decides the request: the writer by beginning
+	// it, or the caller by giving up.
+	taken atomic.Bool
+	// answer belongs to the writer until it is sent on done, after the
+	// commit. done has room for it, so that the writer never waits.
+	answer error
+	done   chan error
 }
 
-// write runs work in a savepoint of the next batch and returns when that is
-// durable. An error rolls back what work did and nothing else; a verdict is
-// returned to the caller after the commit. If ctx ends while the write waits,
-// it does not happen; once it runs, write waits for it.
-func (s *Store) write(ctx context.Context, work func(ctx context.Context, tx *sql.Tx) (verdict, err error)) error {
-	req := &request{work: work, done: make(chan error, 1)}
+// take reports whether the request is the caller's to decide.
+func (r *request) take() bool { return r.taken.CompareAndSwap(false, true) }
+
+// committed is a refusal whose changes stay: a replay revokes the grant and is
+// still refused. Any other error of a request undoes all that it did.
+type committed struct{ error }
+
+// write has the writer run do and returns its answer once that is durable. If
+// ctx ends while the request is queued, it is never begun; once begun, write
+// waits for the answer. So an error always means that nothing was written,
+// except when the commit itself fails: then only the disk knows.
+func write[T any](ctx context.Context, s *Store, do func(tx) (T, error)) (T, error) {
+	var value, none T
+	err := s.submit(ctx, &request{done: make(chan error, 1), do: func(t tx) (err error) {
+		value, err = do(t)
+		return err
+	}})
+	if refusal, ok := errors.AsType[committed](err); ok {
+		return value, refusal.error
+	}
+	if err != nil {
+		return none, err
+	}
+	return value, nil
+}
+
+// change is write for verbs that return nothing.
+func (s *Store) change(ctx context.Context, do func(tx) error) error {
+	_, err := write(ctx, s, func(t tx) (struct{}, error) { return struct{}{}, do(t) })
+	return err
+}
+
+func (s *Store) submit(ctx context.Context, r *request) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	select {
-	case s.queue <- req:
+	case s.queue <- r:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.stopped:
 		return errStopped
 	}
+	var gaveUp error
 	select {
-	case err := <-req.done:
+	case err := <-r.done:
 		return err
 	case <-ctx.Done():
-		if req.claimed.CompareAndSwap(false, true) {
-			return ctx.Err()
-		}
+		gaveUp = ctx.Err()
 	case <-s.stopped:
-		if req.claimed.CompareAndSwap(false, true) {
-			return errStopped
-		}
+		gaveUp = errStopped
 	}
-	return <-req.done
+	if r.take() {
+		return gaveUp
+	}
+	return <-r.done
 }
 
-// Run writes until ctx ends; then it finishes what is queued and returns nil.
+// Run is the writer. It runs until ctx ends, then writes what is queued and
+// returns nil; later writes are refused. It can be called once.
 func (s *Store) Run(ctx context.Context) error {
+	if s.running.Swap(true) {
+		return errors.New("sqlite: the store has been run before")
+	}
 	defer close(s.stopped)
+	batch := make([]*request, 0, maxBatch)
 	for {
 		select {
-		case req := <-s.queue:
-			s.commit(s.batch(req))
+		case first := <-s.queue:
+			// Callers answered a moment ago may have more to write: let them
+			// queue it first, or every other batch would hold one request.
+			runtime.Gosched()
+			s.commit(s.fill(append(batch, first)))
 		case <-ctx.Done():
-			for {
-				select {
-				case req := <-s.queue:
-					s.commit(s.batch(req))
-				default:
-					return nil
-				}
+			// No more than may be queued now, or busy callers could keep us.
+			for range queueBound / maxBatch {
+				s.commit(s.fill(batch))
 			}
+			return nil
 		}
 	}
 }
 
-// batch is first and what else is queued at this moment: no write waits for
-// company.
-func (s *Store) batch(first *request) []*request {
-	batch := []*request{first}
-	for len(batch) < batchBound {
+// fill adds what is queued to batch, and waits for nothing: while one batch is
+// synced to disk, the next one queues up by itself.
+func (s *Store) fill(batch []*request) []*request {
+	for len(batch) < maxBatch {
 		select {
-		case req := <-s.queue:
-			batch = append(batch, req)
+		case r := <-s.queue:
+			batch = append(batch, r)
 		default:
 			return batch
 		}
@@ -95,55 +138,57 @@ func (s *Store) batch(first *request) []*request {
 	return batch
 }
 
-// commit runs a batch as one transaction and answers each request after it is
-// durable. The transaction does not depend on any caller's context: one that
-// goes away must not roll back its neighbours.
+// commit runs a batch in one transaction, then answers every request of it.
 func (s *Store) commit(batch []*request) {
-	ctx := context.Background()
-	results := make([]error, len(batch))
-	err := s.transact(ctx, batch, results)
-	for i, req := range batch {
-		switch {
-		case err != nil:
-			req.done <- fmt.Errorf("write: %w", err)
-		case results[i] != nil:
-			req.done <- results[i]
-		default:
-			req.done <- req.verdict
+	if len(batch) == 0 {
+		return
+	}
+	// Not a caller's context: none of them may interrupt the others.
+	err := tx{context.Background(), s.write}.transact(batch)
+	for _, r := range batch {
+		if err != nil {
+			r.answer = err
 		}
+		r.done <- r.answer
 	}
 }
 
-func (s *Store) transact(ctx context.Context, batch []*request, results []error) error {
-	tx, err := s.writer.BeginTx(ctx, nil)
+// transact returns an error when the whole batch is undone.
+func (t tx) transact(batch []*request) error {
+	err := t.run(begin)
 	if err != nil {
 		return err
 	}
-	for i, req := range batch {
-		if !req.claimed.CompareAndSwap(false, true) {
-			continue // its caller gave up
-		}
-		if err := savepoint(ctx, tx, req, &results[i]); err != nil {
-			return errors.Join(err, tx.Rollback())
+	for _, r := range batch {
+		if err = t.isolate(r); err != nil {
+			break
 		}
 	}
-	return tx.Commit()
+	if err == nil {
+		err = t.run(commit)
+	}
+	if err != nil {
+		// SQLite may have rolled back by itself (disk full), then this fails.
+		_ = t.run(rollback)
+		return fmt.Errorf("write batch of %d: %w", len(batch), err)
+	}
+	return nil
 }
 
-// savepoint runs one request so that its failure undoes only itself. Its
-// result is the request's; the error is for the whole batch.
-func savepoint(ctx context.Context, tx *sql.Tx, req *request, result *error) error {
-	if _, err := tx.ExecContext(ctx, "SAVEPOINT request"); err != nil {
+// isolate runs one request in a savepoint, so that its failure is its own. An
+// error means that the transaction is not to be trusted any more.
+func (t tx) isolate(r *request) error {
+	if !r.take() {
+		return nil
+	}
+	if err := t.run(savepoint); err != nil {
 		return err
 	}
-	verdict, err := req.work(ctx, tx)
-	if err != nil {
-		*result = err
-		if _, err := tx.ExecContext(ctx, "ROLLBACK TO request"); err != nil {
+	r.answer = r.do(t)
+	if _, keep := errors.AsType[committed](r.answer); r.answer != nil && !keep {
+		if err := t.run(rollbackTo); err != nil {
 			return err
 		}
 	}
-	req.verdict = verdict
-	_, err = tx.ExecContext(ctx, "RELEASE request")
-	return err
+	return t.run(release)
 }

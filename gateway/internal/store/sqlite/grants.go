@@ -1,0 +1,86 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"mcp-gateway/gateway/internal/store"
+)
+
+var (
+	revokeGrant = writing("revoke grant", `UPDATE grants SET revoked_at = ?, revoked_reason = ? WHERE id = ? AND revoked_at IS NULL`)
+	countGrant  = writing("look for grant", `SELECT count(*) FROM grants WHERE id = ?`)
+)
+
+// revoke reports whether it was this call that ended the grant.
+func (t tx) revoke(grantID, reason string, now time.Time) (bool, error) {
+	n, err := t.exec(revokeGrant, micros(now), reason, grantID)
+	return n > 0, err
+}
+
+// RevokeGrant ends a grant; the first reason stays.
+func (s *Store) RevokeGrant(ctx context.Context, grantID, reason string, now time.Time) error {
+	return s.change(ctx, func(t tx) error {
+		if ended, err := t.revoke(grantID, reason, now); err != nil || ended {
+			return err
+		}
+		var known int
+		if err := t.row(countGrant, []any{&known}, grantID); err != nil {
+			return err
+		}
+		if known == 0 {
+			return store.ErrNotFound
+		}
+		return nil
+	})
+}
+
+const (
+	// keepDead is how long after its end a record stays, so that a late use
+	// is still told apart from an unknown one.
+	keepDead = 24 * time.Hour
+	// collectAtOnce rows are deleted in one request, so that callers behind
+	// it wait milliseconds.
+	collectAtOnce = 500
+)
+
+// collections delete a number of dead rows each. Tokens go before their grants.
+var collections = []query{
+	writing("collect logins", `DELETE FROM logins WHERE state IN
+		(SELECT state FROM logins WHERE expires_at < ? LIMIT ?)`),
+	writing("collect codes", `DELETE FROM codes WHERE hash IN
+		(SELECT hash FROM codes WHERE expires_at < ? LIMIT ?)`),
+	writing("collect access tokens", `DELETE FROM access_tokens WHERE hash IN
+		(SELECT hash FROM access_tokens WHERE expires_at < ? LIMIT ?)`),
+	writing("collect refresh tokens", `DELETE FROM refresh_tokens WHERE hash IN
+		(SELECT hash FROM refresh_tokens WHERE expires_at < ? LIMIT ?)`),
+	writing("collect access tokens of revoked grants", `DELETE FROM access_tokens WHERE hash IN
+		(SELECT a.hash FROM grants g JOIN access_tokens a ON a.grant_id = g.id WHERE g.revoked_at < ? LIMIT ?)`),
+	writing("collect refresh tokens of revoked grants", `DELETE FROM refresh_tokens WHERE hash IN
+		(SELECT r.hash FROM grants g JOIN refresh_tokens r ON r.grant_id = g.id WHERE g.revoked_at < ? LIMIT ?)`),
+	writing("collect grants", `DELETE FROM grants WHERE id IN
+		(SELECT g.id FROM grants g WHERE (g.expires_at < ?1 OR g.revoked_at < ?1)
+			AND NOT EXISTS (SELECT 1 FROM access_tokens a WHERE a.grant_id = g.id)
+			AND NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.grant_id = g.id) LIMIT ?2)`),
+}
+
+// Collect deletes what has been dead for a day, some rows at a time, and
+// returns how many. What it deleted before an error stays deleted.
+func (s *Store) Collect(ctx context.Context, now time.Time) (int, error) {
+	deleted := 0
+	for _, q := range collections {
+		for {
+			n, err := write(ctx, s, func(t tx) (int64, error) {
+				return t.exec(q, micros(now.Add(-keepDead)), collectAtOnce)
+			})
+			deleted += int(n)
+			if err != nil {
+				return deleted, err
+			}
+			if n < collectAtOnce {
+				break
+			}
+		}
+	}
+	return deleted, nil
+}
