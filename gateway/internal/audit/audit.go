@@ -16,12 +16,17 @@ import (
 
 // Kinds of event.
 const (
-	KindStart   = "start"
-	KindLogin   = "login"
+	// KindLogin: somebody signed in at Microsoft, or tried to.
+	KindLogin = "login"
+	// KindConsent: somebody denied a client access.
 	KindConsent = "consent"
-	KindGrant   = "grant"
-	KindRefresh = "refresh"
-	KindCall    = "call"
+	// KindGrant: a client got its first tokens, or tried a stolen code or
+	// refresh token.
+	KindGrant = "grant"
+	// KindCall: a tool was called, or the call was denied.
+	KindCall = "call"
+	// KindResume: the trail can be written again after it could not.
+	KindResume = "resume"
 )
 
 // Outcomes of an event.
@@ -66,5 +71,5 @@ func (l *Log) Ready(ctx context.Context) error {
 	if !l.failing.Load() {
 		return nil
 	}
-	return l.Append(ctx, store.Event{Time: time.Now(), Kind: KindStart, Outcome: OutcomeOK, Reason: "audit trail resumed"})
+	return l.Append(ctx, store.Event{Time: time.Now(), Kind: KindResume, Outcome: OutcomeOK})
 }

@@ -90,21 +90,26 @@ func Create(path string, now time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("create the folder of the key ring: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists and is left as it is: %w", path, fs.ErrExist)
-	}
+	return writeNew(path, append(data, '\n'))
+}
+
+// writeNew makes a file with mode 0600 that is whole or not there, and never
+// takes the place of one that is: it is written under another name and then
+// linked to its own.
+func writeNew(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".keys-*")
 	if err != nil {
 		return fmt.Errorf("create key ring: %w", err)
 	}
-	if _, err := f.Write(append(data, '\n')); err != nil {
-		return errors.Join(fmt.Errorf("write key ring: %w", err), f.Close(), os.Remove(path))
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("write key ring: %w", err), f.Close(), os.Remove(path))
-	}
-	if err := f.Close(); err != nil {
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("write key ring: %w", err)
+	}
+	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists and is left as it is: %w", path, fs.ErrExist)
+	} else if err != nil {
+		return fmt.Errorf("create key ring: %w", err)
 	}
 	return nil
 }

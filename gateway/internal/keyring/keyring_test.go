@@ -138,6 +138,9 @@ func TestCreateNeverOverwrites(t *testing.T) {
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
 		t.Error("the key ring was changed")
 	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
+		t.Errorf("files are left over: %v, %v", left, err)
+	}
 }
 
 func TestLoadRefuses(t *testing.T) {

@@ -199,7 +199,7 @@ type Event struct {
 	// ID orders events; given by the store.
 	ID   int64
 	Time time.Time
-	// Kind is what happened ("login", "grant", "refresh", "call", ...).
+	// Kind is what happened: a Kind constant of package audit.
 	Kind string
 	// Outcome is "ok", "denied" or "error".
 	Outcome string

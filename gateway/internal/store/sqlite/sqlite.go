@@ -140,11 +140,12 @@ func source(path, parameter string, pragmas ...string) string {
 	if !strings.HasPrefix(path, "/") { // C:/...
 		path = "/" + path
 	}
-	query := parameter
+	var query strings.Builder
+	query.WriteString(parameter)
 	for _, p := range append([]string{"busy_timeout(5000)", "temp_store(MEMORY)"}, pragmas...) {
-		query += "&_pragma=" + url.QueryEscape(p)
+		query.WriteString("&_pragma=" + url.QueryEscape(p))
 	}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.String()}).String()
 }
 
 // restrict makes the database readable for its owner only. SQLite gives its
