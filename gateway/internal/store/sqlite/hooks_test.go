@@ -1,6 +1,10 @@
 package sqlite_test
 
 import (
+	"context"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,13 +20,15 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(childRole); role != "" {
 		os.Exit(child(role))
 	}
-	driver.RegisterConnectionHook(watchCommits)
+	driver.RegisterConnectionHook(watchConnection)
 	os.Exit(m.Run())
 }
 
-// watch sees the commits of one database from within SQLite.
+// watch sees one database from within SQLite.
 type watch struct {
-	commits atomic.Int64
+	// settings are those of each connection, as keys.
+	settings sync.Map
+	commits  atomic.Int64
 	// veto turns commits into failures.
 	veto atomic.Bool
 }
@@ -39,7 +45,7 @@ func watchDatabase(t *testing.T, path string) *watch {
 	return w
 }
 
-func watchCommits(conn driver.ExecQuerierContext, dsn string) error {
+func watchConnection(conn driver.ExecQuerierContext, dsn string) error {
 	u, err := url.Parse(dsn)
 	if err != nil {
 		return err
@@ -47,6 +53,9 @@ func watchCommits(conn driver.ExecQuerierContext, dsn string) error {
 	watches.Range(func(path, value any) bool {
 		if strings.HasSuffix(u.Path, path.(string)) {
 			w := value.(*watch)
+			settings, failed := settingsOf(conn)
+			err = errors.Join(err, failed)
+			w.settings.Store(settings, true)
 			conn.(driver.HookRegisterer).RegisterCommitHook(func() int32 {
 				if w.veto.Load() {
 					return 1
@@ -57,5 +66,21 @@ func watchCommits(conn driver.ExecQuerierContext, dsn string) error {
 		}
 		return true
 	})
-	return nil
+	return err
+}
+
+func settingsOf(conn driver.ExecQuerierContext) (string, error) {
+	var settings []string
+	for _, name := range []string{"query_only", "journal_mode", "synchronous", "foreign_keys", "busy_timeout"} {
+		rows, err := conn.QueryContext(context.Background(), "PRAGMA "+name, nil)
+		if err != nil {
+			return "", err
+		}
+		value := make([]sqldriver.Value, 1)
+		if err := errors.Join(rows.Next(value), rows.Close()); err != nil {
+			return "", err
+		}
+		settings = append(settings, fmt.Sprintf("%s=%v", name, value[0]))
+	}
+	return strings.Join(settings, " "), nil
 }

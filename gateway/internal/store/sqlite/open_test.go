@@ -55,6 +55,16 @@ func column(t *testing.T, db *sql.DB, query string) []string {
 	return values
 }
 
+// loadFixture fills a database as the first version left it.
+func loadFixture(t *testing.T, db *sql.DB) {
+	t.Helper()
+	fixture, err := os.ReadFile("testdata/schema-1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, string(fixture))
+}
+
 // openAndClose opens a database that must be fit to open.
 func openAndClose(t *testing.T, path string) {
 	t.Helper()
@@ -198,12 +208,8 @@ func TestARefusedOpenChangesNothingAndLetsGo(t *testing.T) {
 func TestAnOldDatabaseIsMigrated(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "gateway.db")
-	fixture, err := os.ReadFile("testdata/schema-1.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
 	old := raw(t, path)
-	execute(t, old, string(fixture))
+	loadFixture(t, old)
 	s := serve(t, path)
 
 	ctx := t.Context()
@@ -235,6 +241,27 @@ func TestAnOldDatabaseIsMigrated(t *testing.T) {
 	const schema = `SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'goose_db_version' ORDER BY name`
 	if got, want := column(t, old, schema), column(t, raw(t, fresh), schema); !slices.Equal(got, want) {
 		t.Errorf("the schema after migration is\n%s\nand of a new database\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestConnectionsAreDurableAndReadersOnlyRead(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "gateway.db")
+	w := watchDatabase(t, path)
+	openAndClose(t, path)
+	var got []string
+	w.settings.Range(func(setting, _ any) bool {
+		got = append(got, setting.(string))
+		return true
+	})
+	slices.Sort(got)
+	// synchronous: 2 is FULL.
+	want := []string{
+		"query_only=0 journal_mode=wal synchronous=2 foreign_keys=1 busy_timeout=5000",
+		"query_only=1 journal_mode=wal synchronous=2 foreign_keys=0 busy_timeout=5000",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("connections were set up as\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

@@ -140,12 +140,11 @@ func source(path, parameter string, pragmas ...string) string {
 	if !strings.HasPrefix(path, "/") { // C:/...
 		path = "/" + path
 	}
-	var query strings.Builder
-	query.WriteString(parameter)
+	query := []string{parameter}
 	for _, p := range append([]string{"busy_timeout(5000)", "temp_store(MEMORY)"}, pragmas...) {
-		query.WriteString("&_pragma=" + url.QueryEscape(p))
+		query = append(query, "_pragma="+url.QueryEscape(p))
 	}
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.String()}).String()
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: strings.Join(query, "&")}).String()
 }
 
 // restrict makes the database readable for its owner only. SQLite gives its

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -30,7 +31,11 @@ type queue struct {
 func queued(t *testing.T, test func(*testing.T, *queue)) {
 	t.Helper()
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "gateway.db")
+	queuedAt(t, filepath.Join(t.TempDir(), "gateway.db"), test)
+}
+
+func queuedAt(t *testing.T, path string, test func(*testing.T, *queue)) {
+	t.Helper()
 	w := watchDatabase(t, path)
 	synctest.Test(t, func(t *testing.T) {
 		s, err := sqlite.Open(t.Context(), path)
@@ -218,6 +223,33 @@ func TestACallerWhoGivesUpWritesNothing(t *testing.T) {
 			t.Errorf("events %q, want only that of the caller who waited", got)
 		}
 	})
+}
+
+// Both callers read that the generation is unused before either wrote.
+func TestOfTwoFirstUsesOneCounts(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "gateway.db")
+	db := raw(t, path)
+	loadFixture(t, db)
+	queuedAt(t, path, func(t *testing.T, q *queue) {
+		use := func(now time.Time) func() error {
+			return func() error {
+				_, _, err := q.UseAccessToken(t.Context(), store.HashOf("access 2"), now)
+				return err
+			}
+		}
+		answers := q.callInOrder(use(start.Add(time.Second)), use(start.Add(time.Minute)))
+		q.run()
+		for _, answer := range answers {
+			if err := <-answer; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	got := column(t, db, `SELECT first_used_at FROM refresh_tokens WHERE generation = 1`)
+	if want := []string{"1774749601000000"}; !slices.Equal(got, want) {
+		t.Errorf("first used at %q, want %q", got, want)
+	}
 }
 
 // More callers than the queue holds: the ones in it are served, the others

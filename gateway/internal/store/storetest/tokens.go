@@ -202,6 +202,10 @@ func graceStart(k *kit) {
 			fresh := k.rotate(first.refresh.Hash, used.Add(grace))
 			k.wants("use", k.use(fresh.Access.Hash, used.Add(grace)), nil)
 		}, want: store.ErrConsumed},
+		{name: "nor does rotating the successor after a use", use: func(_ issued, second store.Rotated) {
+			k.wants("use", k.use(second.Access.Hash, start.Add(tick)), nil)
+			k.rotate(second.Refresh.Hash, used.Add(grace))
+		}, want: store.ErrConsumed},
 		{name: "nor does repeating the successor", use: func(_ issued, second store.Rotated) {
 			k.rotate(second.Refresh.Hash, used)
 			k.rotate(second.Refresh.Hash, used.Add(grace))
