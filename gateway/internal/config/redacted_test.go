@@ -95,7 +95,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if strings.Contains(string(data), "_file") {
-			t.Skip("it would name a file to open")
+			return // it would name a file to open
 		}
 		env := microsoft()
 		c, err := config.Load(config.Source{Data: append([]byte("state_dir: /state\n"), data...), Env: lookup(env)})
