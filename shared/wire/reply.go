@@ -29,7 +29,18 @@ func AppendRequest(dst []byte, id json.RawMessage, method string, params json.Ra
 	dst = slices.Grow(dst, len(id)+len(method)+len(params)+60)
 	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
 	dst = append(dst, id...)
-	dst = append(dst, `,"method":`...)
+	return appendMethod(append(dst, ','), method, params)
+}
+
+// AppendNotification appends a notification. params may be nil.
+func AppendNotification(dst []byte, method string, params json.RawMessage) []byte {
+	dst = slices.Grow(dst, len(method)+len(params)+60)
+	return appendMethod(append(dst, `{"jsonrpc":"2.0",`...), method, params)
+}
+
+// appendMethod appends what requests and notifications have in common.
+func appendMethod(dst []byte, method string, params json.RawMessage) []byte {
+	dst = append(dst, `"method":`...)
 	dst = AppendString(dst, method)
 	if params != nil {
 		dst = append(dst, `,"params":`...)

@@ -33,6 +33,14 @@ func TestAppendSplicesBytes(t *testing.T) {
 			got:  wire.AppendRequest(nil, json.RawMessage("1"), "a", json.RawMessage(`{"x": 1.0}`)),
 			want: `{"jsonrpc":"2.0","id":1,"method":"a","params":{"x": 1.0}}`,
 		},
+		"a notification has no id": {
+			got:  wire.AppendNotification(nil, "notifications/a", nil),
+			want: `{"jsonrpc":"2.0","method":"notifications/a"}`,
+		},
+		"a notification has its params as they are": {
+			got:  wire.AppendNotification([]byte("x"), "a\"b", json.RawMessage(`{"x": 1.0}`)),
+			want: `x{"jsonrpc":"2.0","method":"a\"b","params":{"x": 1.0}}`,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
