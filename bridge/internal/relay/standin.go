@@ -1,0 +1,248 @@
+package relay
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"mcp-gateway/bridge/internal/oauth"
+	"mcp-gateway/shared/wire"
+)
+
+// The tools that stand in for those of a server that does not answer yet.
+const (
+	signInTool = "sign_in"
+	statusTool = "connection_status"
+)
+
+// urlPatience is how long an answer may wait for the address of the sign-in page:
+// the server's metadata has to be read first.
+const urlPatience = 3 * time.Second
+
+// listKind is the kind of thing that a method lists, or "".
+func listKind(method string) string {
+	switch method {
+	case "tools/list":
+		return "tools"
+	case "prompts/list":
+		return "prompts"
+	case "resources/list", "resources/templates/list":
+		return "resources"
+	default:
+		return ""
+	}
+}
+
+// standIn answers a list or a setting that could not be carried, so that the host
+// goes on; it looks again when it hears that the list has changed.
+func (r *Relay) standIn(c *call, err error) bool {
+	if c.m.Method == "logging/setLevel" && !c.modern {
+		r.reply(c, json.RawMessage(`{}`)) // repeated when there is a session
+		return true
+	}
+	kind := listKind(c.m.Method)
+	if kind == "" || errors.Is(err, errStopping) || !r.passes(err) {
+		return false
+	}
+	r.mu.Lock()
+	r.standIns[kind] = true
+	r.mu.Unlock()
+	result := r.emptyList(c)
+	if kind == "tools" {
+		result["tools"] = []any{r.standInTool(c, err)}
+	}
+	r.reply(c, encode(result))
+	return true
+}
+
+// passes reports whether what keeps a call from the server can pass without a
+// change to the request.
+func (r *Relay) passes(err error) bool {
+	if errors.Is(err, oauth.ErrSignIn) {
+		return true
+	}
+	_, up, _, _ := r.link.look()
+	return isOutage(err) && !up
+}
+
+// emptyList is the result of a list with nothing in it.
+func (r *Relay) emptyList(c *call) map[string]any {
+	name := listKind(c.m.Method)
+	if c.m.Method == "resources/templates/list" {
+		name = "resourceTemplates"
+	}
+	return r.result(c, map[string]any{name: []any{}})
+}
+
+// result adds to a result what its era asks for.
+func (r *Relay) result(c *call, members map[string]any) map[string]any {
+	if c.modern {
+		members["resultType"] = "complete"
+		members["_meta"] = map[string]any{"io.modelcontextprotocol/serverInfo": map[string]string{"name": "mcp-bridge", "version": r.cfg.Version}}
+		if listKind(c.m.Method) != "" {
+			members["ttlMs"], members["cacheScope"] = 0, "private"
+		}
+	}
+	return members
+}
+
+// standInTool is the one tool of a server that does not answer yet.
+func (r *Relay) standInTool(c *call, err error) map[string]any {
+	name, title, text := statusTool, "Connection status", fmt.Sprintf("The server %s cannot be used now: %v. mcp-bridge keeps trying, and its tools appear when it answers. Call this tool to ask how it stands.", r.cfg.Server, err)
+	if errors.Is(err, oauth.ErrSignIn) {
+		r.waitURL(c)
+		name, title, text = signInTool, "Sign in", fmt.Sprintf("The tools of %s appear when the person has signed in. %s. Show them the address, or call this tool to wait until they have.", r.cfg.Server, r.signInHint())
+	}
+	return map[string]any{
+		"name": name, "title": title, "description": text,
+		"inputSchema": map[string]any{"type": "object", "properties": map[string]any{}},
+		"annotations": map[string]any{"readOnlyHint": true},
+	}
+}
+
+// waitURL waits for the address of the sign-in page, while a sign-in runs.
+func (r *Relay) waitURL(c *call) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	until := time.NewTimer(urlPatience)
+	defer until.Stop()
+	for r.signIn.isActive() && r.cfg.Auth.PendingURL() == "" {
+		select {
+		case <-tick.C:
+		case <-until.C:
+			return
+		case <-c.done:
+			return
+		case <-r.stopping:
+			return
+		}
+	}
+}
+
+// standInCalled reports whether a call is for a tool that stands in: the host was
+// told of it, and has not heard of the server's own tools since.
+func (r *Relay) standInCalled(c *call) bool {
+	if c.m.Method != "tools/call" {
+		return false
+	}
+	value, _ := wire.Member(c.m.Params, "name")
+	name, _ := wire.String(value)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.standIns["tools"] && (name == signInTool || name == statusTool)
+}
+
+// callStandIn waits for a sign-in or for the server, and says how it ended.
+func (r *Relay) callStandIn(c *call) {
+	c.tried = time.Now()
+	value, _ := wire.Member(c.m.Params, "name")
+	err := r.tryAgain(c, string(value) == `"`+signInTool+`"`)
+	text := fmt.Sprintf("%s answers, and you are signed in. Its tools can be used now; list them again.", r.cfg.Server)
+	switch {
+	case errors.Is(err, oauth.ErrSignIn):
+		r.waitURL(c)
+		text = r.signInHint() + ". Then call this tool again."
+	case err != nil:
+		text = fmt.Sprintf("%s cannot be used now: %v. mcp-bridge keeps trying.", r.cfg.Server, err)
+	}
+	r.reply(c, encode(r.result(c, map[string]any{
+		"content": []any{map[string]string{"type": "text", "text": text}}, "isError": err != nil,
+	})))
+}
+
+// tryAgain asks for a sign-in if one is needed and waits for its end, and for the
+// session.
+func (r *Relay) tryAgain(c *call, signIn bool) error {
+	if signIn && !r.hasToken(c.ctx) {
+		if _, err := r.signIn.start(r.life, &r.work, true, time.Now()); err != nil {
+			return err
+		}
+		if err := r.waitSignIn(c, oauth.ErrSignIn); err != nil {
+			return err
+		}
+	}
+	if c.modern {
+		r.arrived()
+		return nil
+	}
+	r.link.retry()
+	_, err := r.link.await(c.ctx, r.stopping, time.Now().Add(listPatience/2))
+	return err
+}
+
+// answerForServer answers a list of a kind that the server does not have, though
+// the host was told that it may.
+func (r *Relay) answerForServer(c *call) bool {
+	kind := listKind(c.m.Method)
+	r.mu.Lock()
+	_, has := wire.Member(r.served, kind)
+	invented := r.invented
+	r.mu.Unlock()
+	if kind == "" || has || !invented {
+		return false
+	}
+	r.reply(c, encode(r.emptyList(c)))
+	return true
+}
+
+// announce tells a host of the legacy eras which lists to read again: those that
+// stood in, and after a restart of the server all.
+func (r *Relay) announce(restarted bool) {
+	r.mu.Lock()
+	var changed []string
+	for _, kind := range []string{"tools", "prompts", "resources"} {
+		if capability, ok := wire.Member(r.told, kind); ok {
+			value, _ := wire.Member(capability, "listChanged")
+			if (restarted || r.standIns[kind]) && string(value) == "true" {
+				changed = append(changed, kind)
+			}
+		}
+	}
+	clear(r.standIns)
+	r.mu.Unlock()
+	for _, kind := range changed {
+		r.say(wire.AppendNotification(nil, "notifications/"+kind+"/list_changed", nil))
+	}
+}
+
+// acknowledged hears that the server has opened the stream of a modern host's
+// subscriptions/listen: what stood in until now has changed.
+func (r *Relay) acknowledged(m wire.Message) {
+	if m.Method == "notifications/subscriptions/acknowledged" {
+		r.arrived()
+	}
+}
+
+// arrived tells a modern host, on the streams that it has open, which lists to
+// read again.
+func (r *Relay) arrived() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	told := false
+	for _, listen := range r.listens {
+		wanted, _ := wire.Member(listen.m.Params, "notifications")
+		for _, kind := range []string{"tools", "prompts", "resources"} {
+			value, _ := wire.Member(wanted, kind+"ListChanged")
+			if !r.standIns[kind] || string(value) != "true" {
+				continue
+			}
+			told = true
+			r.say(wire.AppendNotification(nil, "notifications/"+kind+"/list_changed", encode(map[string]any{
+				"_meta": map[string]any{wire.MetaSubscriptionID: listen.m.ID},
+			})))
+		}
+	}
+	if told {
+		clear(r.standIns)
+	}
+}
+
+// encode is JSON of what can always be encoded.
+func encode(members map[string]any) json.RawMessage {
+	data, err := json.Marshal(members)
+	if err != nil {
+		panic(err) // strings, numbers and valid JSON
+	}
+	return data
+}
