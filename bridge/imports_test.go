@@ -17,10 +17,23 @@ const module = "mcp-gateway/bridge/"
 // arrows lists every package from the top of the house down, with the packages
 // of this module that it may import.
 var arrows = map[string]string{
+	// The command puts the parts together.
+	"cmd/mcp-bridge": "internal/browser internal/host internal/keychain internal/oauth internal/relay internal/remote",
+
+	// Both sides, and what happens when they do not meet.
+	"internal/relay":  "internal/host internal/oauth internal/remote",
+	"internal/host":   "",
+	"internal/remote": "",
+
+	// The OAuth client, above all that a sign-in needs of this computer.
+	"internal/oauth": "internal/browser internal/flight internal/keychain",
 	// One sign-in at a time across processes, beside the files that it ends in.
 	"internal/flight":   "internal/keychain",
 	"internal/keychain": "",
 	"internal/browser":  "",
+
+	// Servers and browsers for tests; no code imports it.
+	"internal/lab": "",
 }
 
 // outside lists the packages from elsewhere that code may import, with their

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"mcp-gateway/bridge/internal/keychain"
+	"mcp-gateway/bridge/internal/oauth"
+)
+
+// runLogin signs in, so that the bridges of this person are.
+func (c *command) runLogin(ctx context.Context, args []string) error {
+	o, err := c.parse("login", args, false)
+	if err != nil {
+		return err
+	}
+	if o.tokenStore == string(keychain.KindMemory) {
+		return usageError{"login --token-store memory would forget the sign-in at once", "login"}
+	}
+	open := c.opener(o)
+	show := func(ctx context.Context, address string) error {
+		_, _ = fmt.Fprintf(c.stderr, "Open this address in a browser on this machine to sign in to %s:\n\n    %s\n\n", o.server, address)
+		return open(ctx, address)
+	}
+	auth, err := c.typed(o, o.server, o.account, show)
+	if err != nil {
+		return err
+	}
+	if err := auth.SignIn(ctx); err != nil {
+		if errors.Is(err, oauth.ErrNotNeeded) {
+			return c.answer(o.server + " needs no sign-in.\n")
+		}
+		return err
+	}
+	status, err := auth.Status(ctx)
+	if err != nil {
+		return err
+	}
+	return c.answer("Signed in to " + describe(status))
+}
+
+// runLogout ends a sign-in, here and at the server.
+func (c *command) runLogout(ctx context.Context, args []string) error {
+	o, err := c.parse("logout", args, false)
+	if err != nil {
+		return err
+	}
+	auth, err := c.typed(o, o.server, o.account, c.open)
+	if err != nil {
+		return err
+	}
+	revoked, err := auth.SignOut(ctx, o.forgetClient)
+	if err != nil {
+		return err
+	}
+	if !revoked {
+		return c.answer("Signed out of " + o.server + " on this machine. There was nothing to end at the server, or it offers no way to.\n")
+	}
+	return c.answer("Signed out of " + o.server + ", here and at the server.\n")
+}
+
+// runStatus shows one sign-in, or all.
+func (c *command) runStatus(ctx context.Context, args []string) error {
+	o, err := c.parse("status", args, true)
+	if err != nil {
+		return err
+	}
+	keys := []keychain.Key{{Server: o.server, Account: o.account}}
+	var broken error
+	if o.server == "" {
+		store, err := c.store(o, keychainTimeTyped, c.logger(o))
+		if err != nil {
+			return err
+		}
+		if keys, broken = store.List(ctx); errors.Is(broken, keychain.ErrLocked) {
+			return broken
+		}
+	}
+	found := []oauth.Status{}
+	for _, key := range keys {
+		auth, err := c.typed(o, key.Server, key.Account, c.open)
+		if err != nil {
+			return err
+		}
+		status, err := auth.Status(ctx)
+		if err != nil {
+			return err
+		}
+		found = append(found, status)
+	}
+	if err := c.showStatus(o, found); err != nil {
+		return err
+	}
+	if broken != nil {
+		return broken
+	}
+	if o.server != "" && !found[0].SignedIn {
+		return errNotSignedIn
+	}
+	return nil
+}
+
+// showStatus prints what was found.
+func (c *command) showStatus(o *options, found []oauth.Status) error {
+	if o.json {
+		data, err := json.MarshalIndent(found, "", "  ")
+		if err != nil {
+			return fmt.Errorf("write the status: %w", err)
+		}
+		return c.answer(string(data) + "\n")
+	}
+	if len(found) == 0 {
+		return c.answer("Not signed in to any server.\n")
+	}
+	var text strings.Builder
+	for i, status := range found {
+		if i > 0 {
+			text.WriteByte('\n')
+		}
+		text.WriteString(describe(status))
+	}
+	return c.answer(text.String())
+}
+
+// describe shows one sign-in to a person.
+func describe(s oauth.Status) string {
+	var text strings.Builder
+	line := func(name, value string) {
+		if value != "" {
+			_, _ = fmt.Fprintf(&text, "    %-12s %s\n", name, value)
+		}
+	}
+	text.WriteString(s.Server + "\n")
+	line("account", s.Account)
+	switch {
+	case !s.SignedIn:
+		line("state", "not signed in; run: mcp-bridge login "+s.Server)
+	case s.HasRefreshToken:
+		line("state", "signed in, renewed by itself")
+	default:
+		line("state", "signed in")
+	}
+	line("person", s.Subject)
+	line("issuer", s.Issuer)
+	line("client", s.ClientID)
+	line("scopes", strings.Join(s.Scopes, " "))
+	if s.SignedIn && !s.ExpiresAt.IsZero() {
+		line("token until", s.ExpiresAt.Local().Format(time.DateTime))
+	}
+	line("kept in", s.Store)
+	return text.String()
+}
+
+// typed is the OAuth client of a command that a person typed.
+func (c *command) typed(o *options, server, account string, open func(context.Context, string) error) (*oauth.Client, error) {
+	// The person reads what the command says; the log has what went wrong.
+	quiet := *o
+	quiet.logLevel = max(o.logLevel, slog.LevelWarn)
+	if o.logLevel < slog.LevelInfo {
+		quiet.logLevel = o.logLevel
+	}
+	logger := c.logger(&quiet)
+	store, err := c.store(o, keychainTimeTyped, logger)
+	if err != nil {
+		return nil, err
+	}
+	return c.auth(o, keychain.Key{Server: server, Account: account}, store, open, logger)
+}

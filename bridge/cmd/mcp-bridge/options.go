@@ -1,0 +1,249 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"mcp-gateway/bridge/internal/keychain"
+	"mcp-gateway/shared/secret"
+)
+
+// maxFile bounds a file named by an option, in bytes.
+const maxFile = 1 << 20
+
+// options are what the command line says.
+type options struct {
+	server       string
+	account      string
+	tokenStore   string
+	clientID     string
+	clientSecret secret.Value
+	metadataURL  string
+	scopes       []string
+	resource     string
+	allowHTTP    bool
+	noBrowser    bool
+	logLevel     slog.Level
+	transport    *http.Transport
+
+	// of single commands
+	json         bool
+	forgetClient bool
+
+	secretFile string
+	caFiles    []string
+}
+
+// newFlags declares the options of a command. Those of the connection are of all
+// commands, so that one line of a configuration can be tried with each.
+func newFlags(name string, o *options) *flag.FlagSet {
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	flags.StringVar(&o.tokenStore, "token-store", string(keychain.KindKeychain), "")
+	flags.StringVar(&o.account, "account", "", "")
+	flags.StringVar(&o.clientID, "client-id", "", "")
+	flags.StringVar(&o.secretFile, "client-secret-file", "", "")
+	flags.StringVar(&o.metadataURL, "client-metadata-url", "", "")
+	flags.StringVar(&o.resource, "resource", "", "")
+	flags.BoolVar(&o.allowHTTP, "allow-http", false, "")
+	flags.BoolVar(&o.noBrowser, "no-browser", false, "")
+	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "")
+	flags.Func("scope", "", func(s string) error { o.scopes = append(o.scopes, strings.Fields(s)...); return nil })
+	flags.Func("ca-cert", "", func(s string) error { o.caFiles = append(o.caFiles, s); return nil })
+	switch name {
+	case "status":
+		flags.BoolVar(&o.json, "json", false, "")
+	case "logout":
+		flags.BoolVar(&o.forgetClient, "forget-client", false, "")
+	}
+	return flags
+}
+
+// parse reads the arguments of a command; name is "" for the bridge itself.
+// Options may stand on both sides of the address.
+func (c *command) parse(name string, args []string, serverOptional bool) (*options, error) {
+	o := &options{}
+	flags := newFlags(name, o)
+	var rest []string
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, c.wrongFlags(name, flags, err)
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		rest, args = append(rest, flags.Arg(0)), flags.Args()[1:]
+	}
+	switch {
+	case len(rest) > 1:
+		return nil, usageError{fmt.Sprintf("one address is enough: what is %q?", rest[1]), name}
+	case len(rest) == 1:
+		server, err := parseServer(rest[0], o.allowHTTP)
+		if err != nil {
+			return nil, usageError{err.Error(), name}
+		}
+		o.server = server
+	case !serverOptional:
+		return nil, usageError{strings.TrimSpace(name + " needs the address of the server, like https://gateway.example.com/mcp"), name}
+	}
+	if err := o.complete(c.getenv); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// wrongFlags explains what flag did not understand; asked for help, it shows the
+// page and returns flag.ErrHelp.
+func (c *command) wrongFlags(name string, flags *flag.FlagSet, err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		if err := c.help(name); err != nil {
+			return err
+		}
+		return flag.ErrHelp
+	}
+	message := err.Error()
+	if unknown, ok := strings.CutPrefix(message, "flag provided but not defined: "); ok {
+		var known []string
+		flags.VisitAll(func(f *flag.Flag) { known = append(known, "--"+f.Name) })
+		message = fmt.Sprintf("there is no option --%s; the options are %s", strings.TrimLeft(unknown, "-"), strings.Join(known, ", "))
+	}
+	return usageError{message, name}
+}
+
+// complete checks the options and reads the files that they name.
+func (o *options) complete(getenv func(string) string) error {
+	switch keychain.Kind(o.tokenStore) {
+	case keychain.KindKeychain, keychain.KindFile, keychain.KindMemory:
+	default:
+		return usageError{fmt.Sprintf("--token-store %s: want keychain, file or memory", o.tokenStore), ""}
+	}
+	if o.secretFile != "" {
+		if o.clientID == "" {
+			return usageError{"--client-secret-file needs --client-id", ""}
+		}
+		text, err := readFile(o.secretFile)
+		if err != nil {
+			return fmt.Errorf("--client-secret-file: %w", err)
+		}
+		o.clientSecret = secret.New(strings.TrimSpace(string(text)))
+	}
+	// The variable of Node.js is what people have set for other bridges.
+	if extra := getenv("NODE_EXTRA_CA_CERTS"); extra != "" {
+		o.caFiles = append(o.caFiles, extra)
+	}
+	roots, err := trust(o.caFiles)
+	if err != nil {
+		return err
+	}
+	o.transport = newTransport(roots)
+	return nil
+}
+
+// trust returns the certificates of the system with those of the files, or nil for
+// those of the system alone.
+func trust(files []string) (*x509.CertPool, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("read the certificates of the system: %w", err)
+	}
+	for _, name := range files {
+		data, err := readFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("--ca-cert: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(data) {
+			return nil, fmt.Errorf("--ca-cert: %s has no certificate in PEM form", name)
+		}
+	}
+	return pool, nil
+}
+
+// newTransport is the way to the network: through the proxy of HTTPS_PROXY,
+// HTTP_PROXY and NO_PROXY, and over connections that a sleeping machine loses
+// without waiting for ever.
+func newTransport(roots *x509.CertPool) *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 4,
+	}}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2:   true,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		MaxIdleConns:        128,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     90 * time.Second,
+	}
+}
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxFile)
+	}
+	return data, nil
+}
+
+// parseServer checks the address of an MCP server and spells it in one way, under
+// which sign-ins are kept.
+func parseServer(raw string, allowHTTP bool) (string, error) {
+	if !strings.Contains(raw, "://") {
+		return "", fmt.Errorf("%q is neither a command nor the address of a server, like https://gateway.example.com/mcp", raw)
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", fmt.Errorf("the address of the server cannot be read: %w", errors.Unwrap(err))
+	}
+	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "", fmt.Errorf("%s is not an address of http or https", raw)
+	case u.User != nil:
+		return "", errors.New("the address must not hold a name or password: signing in is done in the browser")
+	case u.Hostname() == "":
+		return "", fmt.Errorf("%s names no host", raw)
+	case u.Fragment != "" || strings.HasSuffix(raw, "#"):
+		return "", fmt.Errorf("%s must not have a fragment (#)", raw)
+	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
+		return "", fmt.Errorf("%s would send tokens over http, where others can read them: use https, or --allow-http if you know that network", raw)
+	}
+	if port := u.Port(); port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+port)
+	}
+	if u.Path == "/" {
+		u.Path = ""
+	}
+	return u.String(), nil
+}
+
+// isLoopback reports whether a host is this machine, whatever a name server says.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
