@@ -1,10 +1,12 @@
 # Needs GNU make, bash and Go. ARGS are handed to the command behind run, test and
 # bench; PKG narrows test and bench: make test PKG=./gateway/internal/token ARGS='-run Replay'
+# BRIDGEBENCH is handed to what measures mcp-bridge: make bench BRIDGEBENCH=--gate
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 ARGS ?=
+BRIDGEBENCH ?=
 PKG ?= work
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X mcp-gateway/shared/buildinfo.version=$(VERSION)
@@ -30,8 +32,9 @@ check: ## everything CI checks: format, vet, dead code, go.mod, other systems, f
 fuzz: ## fuzz every fuzz target for a minute each
 	@.ci/fuzz 60s
 
-bench: ## run the benchmarks of every module
+bench: build ## run the benchmarks of every module, then measure mcp-bridge
 	@go test -run '^$$' -bench . -benchmem $(ARGS) $(PKG)
+	@go run ./bridge/cmd/bridgebench $(BRIDGEBENCH)
 
 clean: ## remove what the other targets built
 	rm -rf bin

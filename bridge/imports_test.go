@@ -20,6 +20,9 @@ var arrows = map[string]string{
 	// The command puts the parts together.
 	"cmd/mcp-bridge": "internal/browser internal/host internal/keychain internal/oauth internal/relay internal/remote",
 
+	// It measures the program from outside, as a host sees it.
+	"cmd/bridgebench": "",
+
 	// Both sides, and what happens when they do not meet.
 	"internal/relay":  "internal/host internal/oauth internal/remote",
 	"internal/host":   "",

@@ -101,7 +101,10 @@ async function use(server, { tool: name, arguments: args, protocol, wait }) {
   const listChanged = { tools: { autoRefresh: false, debounceMs: 0, onChanged: fire } };
   const client = new sdk.Client(clientInfo, { ...sdk.options, listChanged });
   try {
-    await client.connect(new sdk.StdioClientTransport({ ...server, stderr: 'inherit' }));
+    const transport = new sdk.StdioClientTransport({ ...server, stderr: 'inherit' });
+    let agreed; // which version 1 of the SDK tells its transport only
+    transport.setProtocolVersion = (version) => { agreed = version; };
+    await client.connect(transport);
     const tools = await allTools(client, fired, wait);
     const tool = tools.find((listed) => listed.name === name);
     if (!tool) {
@@ -113,8 +116,7 @@ async function use(server, { tool: name, arguments: args, protocol, wait }) {
       tools: tools.map((listed) => listed.name),
       result,
       serverInfo: client.getServerVersion(),
-      // Version 1 of the SDK keeps what was agreed to itself.
-      protocolVersion: client.getNegotiatedProtocolVersion?.() ?? client.transport?._protocolVersion ?? protocol,
+      protocolVersion: client.getNegotiatedProtocolVersion?.() ?? agreed,
     };
   } finally {
     await client.close();
