@@ -13,15 +13,20 @@ import (
 	"testing"
 )
 
-// devstack runs in a folder of its own, which the process must change to: the
-// stack reads .env beside it.
 func devstack(t *testing.T, env map[string]string) (stdout *bufio.Reader, stop func() error) {
+	t.Helper()
+	return devstackOn(t, env, "0")
+}
+
+// devstackOn runs in a folder of its own, which the process must change to: the
+// stack reads .env beside it.
+func devstackOn(t *testing.T, env map[string]string, port string) (stdout *bufio.Reader, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := run(ctx, []string{"--port", "0", "--state", "state"}, w, t.Output(), func(k string) (string, bool) { v, ok := env[k]; return v, ok })
+		err := run(ctx, []string{"--port", port, "--state", "state"}, w, t.Output(), func(k string) (string, bool) { v, ok := env[k]; return v, ok })
 		_ = w.Close()
 		done <- err
 	}()
@@ -42,27 +47,15 @@ func TestItComesUpSimulatedAndSaysHowToConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, stop := devstack(t, nil)
-	var text strings.Builder
-	for !strings.Contains(text.String(), "any other client that starts a program") {
-		line, err := out.ReadString('\n')
-		if err != nil {
-			t.Fatalf("%v, after:\n%s\n%v", err, text.String(), stop())
-		}
-		text.WriteString(line)
-	}
-	line, err := out.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	text.WriteString(line)
-	url := regexp.MustCompile(`http://localhost:\d+/mcp`).FindString(text.String())
+	text := readClients(t, out, stop)
+	url := regexp.MustCompile(`http://localhost:\d+/mcp`).FindString(text)
 	bridge, err := filepath.Abs("bin/mcp-bridge")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"SIMULATED", "MCP endpoint   " + url, "npx @modelcontextprotocol/inspector", `"serverUrl": "` + url + `"`, `"url": "` + url + `"`, `"command": "` + bridge + `"`, bridge + " " + url} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("it does not say %q:\n%s", want, text.String())
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
 		}
 	}
 	resp, err := http.Post(url, "application/json", strings.NewReader("{}"))
