@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"mcp-gateway/bridge/internal/keychain"
@@ -36,7 +38,7 @@ type options struct {
 	allowHTTP    bool
 	noBrowser    bool
 	logLevel     slog.Level
-	transport    *http.Transport
+	network      *network
 
 	// of single commands
 	json         bool
@@ -144,39 +146,64 @@ func (o *options) complete(getenv func(string) string) error {
 	if extra := getenv("NODE_EXTRA_CA_CERTS"); extra != "" {
 		o.caFiles = append(o.caFiles, extra)
 	}
-	roots, err := trust(o.caFiles)
-	if err != nil {
-		return err
-	}
-	o.transport = newTransport(roots)
-	return nil
+	var err error
+	o.network, err = newNetwork(o.caFiles)
+	return err
 }
 
-// trust returns the certificates of the system with those of the files, or nil for
-// those of the system alone.
-func trust(files []string) (*x509.CertPool, error) {
-	if len(files) == 0 {
-		return nil, nil
+// network is the way to servers: through the proxy of HTTPS_PROXY, HTTP_PROXY and
+// NO_PROXY, trusting the certificates of the system and of extra files. Those of the
+// system take longer to read than everything else that the bridge does at its
+// start, so they are read when they are needed: a server on this machine that
+// speaks http needs none.
+type network struct {
+	plain  *http.Transport
+	secure func() *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "http" && isLoopback(r.URL.Hostname()) { // no proxy either
+		return n.plain.RoundTrip(r)
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("read the certificates of the system: %w", err)
-	}
+	return n.secure().RoundTrip(r)
+}
+
+// newNetwork reads the files with certificates.
+func newNetwork(files []string) (*network, error) {
+	var extra [][]byte
 	for _, name := range files {
 		data, err := readFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("--ca-cert: %w", err)
 		}
-		if !pool.AppendCertsFromPEM(data) {
+		if block, _ := pem.Decode(data); block == nil || block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("--ca-cert: %s has no certificate in PEM form", name)
 		}
+		extra = append(extra, data)
 	}
-	return pool, nil
+	n := &network{plain: newTransport(nil)}
+	n.secure = sync.OnceValue(func() *http.Transport { return newTransport(trust(extra)) })
+	return n, nil
 }
 
-// newTransport is the way to the network: through the proxy of HTTPS_PROXY,
-// HTTP_PROXY and NO_PROXY, and over connections that a sleeping machine loses
-// without waiting for ever.
+// trust returns the certificates of the system with more, or nil for those of the
+// system alone.
+func trust(extra [][]byte) *x509.CertPool {
+	if len(extra) == 0 {
+		return nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // then only what was named is trusted
+	}
+	for _, data := range extra {
+		pool.AppendCertsFromPEM(data)
+	}
+	return pool
+}
+
+// newTransport loses a connection of a machine that slept without waiting for ever.
 func newTransport(roots *x509.CertPool) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 4,

@@ -40,7 +40,7 @@ func (c *command) runProxy(ctx context.Context, args []string) error {
 		return err
 	}
 	conn := remote.New(remote.Config{
-		URL: o.server, HTTP: &http.Client{Transport: o.transport}, Auth: auth,
+		URL: o.server, HTTP: &http.Client{Transport: o.network}, Auth: auth,
 		UserAgent: "mcp-bridge/" + buildinfo.Version(), Logger: logger,
 	})
 	return relay.New(relay.Config{
@@ -80,7 +80,7 @@ func (c *command) auth(o *options, key keychain.Key, store *keychain.Store, open
 		Server: key.Server, Account: key.Account,
 		ClientID: o.clientID, ClientSecret: o.clientSecret, ClientMetadataURL: o.metadataURL,
 		Scopes: o.scopes, Resource: o.resource,
-		Store: store, Dir: dir, HTTP: &http.Client{Transport: o.transport}, Open: open,
+		Store: store, Dir: dir, HTTP: &http.Client{Transport: o.network}, Open: open,
 		AllowHTTP: o.allowHTTP, Logger: logger,
 	})
 	if err != nil {
