@@ -17,6 +17,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1:\2/p' Makefile | while IFS=: read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
 
 run: ## start the gateway with a simulated Microsoft sign-in on http://localhost:8788
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./bridge/cmd/mcp-bridge
 	@go run ./gateway/cmd/devstack $(ARGS)
 
 build: ## put the commands of the product into bin/

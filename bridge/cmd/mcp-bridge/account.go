@@ -64,25 +64,42 @@ func (c *command) runLogout(ctx context.Context, args []string) error {
 	return c.answer("Signed out of " + o.server + ", here and at the server.\n")
 }
 
+// report is the answer of status --json.
+type report struct {
+	TokenStore tokenStore     `json:"token_store"`
+	SignIns    []oauth.Status `json:"sign_ins"`
+}
+
+// tokenStore says where tokens are kept, and why they cannot be.
+type tokenStore struct {
+	Kind    string `json:"kind"`
+	Where   string `json:"where"`
+	Problem string `json:"problem,omitempty"`
+}
+
 // runStatus shows one sign-in, or all.
 func (c *command) runStatus(ctx context.Context, args []string) error {
 	o, err := c.parse("status", args, true)
 	if err != nil {
 		return err
 	}
-	keys := []keychain.Key{{Server: o.server, Account: o.account}}
-	var broken error
-	if o.server == "" {
-		store, err := c.store(o, keychainTimeTyped, c.logger(o))
-		if err != nil {
-			return err
-		}
-		if keys, broken = store.List(ctx); errors.Is(broken, keychain.ErrLocked) {
-			return broken
-		}
+	store, err := c.store(o, keychainTimeTyped, c.logger(o))
+	if err != nil {
+		return err
 	}
-	found := []oauth.Status{}
+	r := report{TokenStore: tokenStore{Kind: o.tokenStore, Where: store.Where()}, SignIns: []oauth.Status{}}
+	problem := store.Check(ctx)
+	keys := []keychain.Key{{Server: o.server, Account: o.account}}
+	if problem == nil && o.server == "" {
+		keys, problem = store.List(ctx) // those that can be read are shown
+	}
+	if problem != nil {
+		r.TokenStore.Problem = problem.Error()
+	}
 	for _, key := range keys {
+		if key.Server == "" || errors.Is(problem, keychain.ErrLocked) {
+			continue
+		}
 		auth, err := c.typed(o, key.Server, key.Account, c.open)
 		if err != nil {
 			return err
@@ -91,38 +108,36 @@ func (c *command) runStatus(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		found = append(found, status)
+		r.SignIns = append(r.SignIns, status)
 	}
-	if err := c.showStatus(o, found); err != nil {
+	if err := c.showStatus(o, r); err != nil {
 		return err
 	}
-	if broken != nil {
-		return broken
-	}
-	if o.server != "" && !found[0].SignedIn {
-		return errNotSignedIn
+	if problem != nil || o.server != "" && !r.SignIns[0].SignedIn {
+		return errSaid
 	}
 	return nil
 }
 
 // showStatus prints what was found.
-func (c *command) showStatus(o *options, found []oauth.Status) error {
+func (c *command) showStatus(o *options, r report) error {
 	if o.json {
-		data, err := json.MarshalIndent(found, "", "  ")
+		data, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {
 			return fmt.Errorf("write the status: %w", err)
 		}
 		return c.answer(string(data) + "\n")
 	}
-	if len(found) == 0 {
-		return c.answer("Not signed in to any server.\n")
-	}
 	var text strings.Builder
-	for i, status := range found {
-		if i > 0 {
-			text.WriteByte('\n')
-		}
-		text.WriteString(describe(status))
+	for _, status := range r.SignIns {
+		text.WriteString(describe(status) + "\n")
+	}
+	if len(r.SignIns) == 0 {
+		text.WriteString("No sign-in is known.\n\n")
+	}
+	text.WriteString("Tokens are kept in: " + r.TokenStore.Where + "\n")
+	if r.TokenStore.Problem != "" {
+		text.WriteString("It cannot be used: " + r.TokenStore.Problem + "\n")
 	}
 	return c.answer(text.String())
 }
@@ -152,7 +167,6 @@ func describe(s oauth.Status) string {
 	if s.SignedIn && !s.ExpiresAt.IsZero() {
 		line("token until", s.ExpiresAt.Local().Format(time.DateTime))
 	}
-	line("kept in", s.Store)
 	return text.String()
 }
 

@@ -43,8 +43,8 @@ type usageError struct {
 
 func (e usageError) Error() string { return e.message }
 
-// notSignedIn is the answer of status for a server, as an exit code.
-var errNotSignedIn = errors.New("not signed in")
+// errSaid is a failure that the answer has told of.
+var errSaid = errors.New("the answer says it")
 
 // run does what the arguments say and returns the exit code.
 func (c *command) run(ctx context.Context, args []string) int {
@@ -52,8 +52,8 @@ func (c *command) run(ctx context.Context, args []string) int {
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitOK
-	case errors.Is(err, errNotSignedIn):
-		return exitFailure // status has said so
+	case errors.Is(err, errSaid):
+		return exitFailure
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		c.say("interrupted")
 		return exitFailure

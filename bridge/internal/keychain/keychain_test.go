@@ -456,3 +456,30 @@ func write(t *testing.T, path string, data []byte) {
 		t.Fatal(err)
 	}
 }
+
+func TestCheckLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	s := open(t, keychain.KindFile, dir)
+	if err := s.Check(t.Context()); err != nil {
+		t.Errorf("a new store: %v", err)
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 0 {
+		t.Errorf("left behind: %v", files)
+	}
+	if err := s.Save(t.Context(), testKey, record()); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, keychain.KindFile, dir).Check(t.Context()); err != nil {
+		t.Errorf("a store in use: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "store-key")); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, keychain.KindFile, dir).Check(t.Context()); !errors.Is(err, keychain.ErrLocked) {
+		t.Errorf("sealed files without their key: %v, want ErrLocked", err)
+	}
+	if err := open(t, keychain.KindMemory, "").Check(t.Context()); err != nil {
+		t.Errorf("memory: %v", err)
+	}
+}

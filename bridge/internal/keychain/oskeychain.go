@@ -13,10 +13,11 @@ import (
 	keyring "github.com/zalando/go-keyring"
 )
 
-// The one item of the bridge in the OS keychain.
+// The one item of the bridge in the OS keychain, and one that is there for a moment.
 const (
 	keychainService = "mcp-bridge"
 	keychainAccount = "store-key-v1"
+	keychainTrial   = "trial"
 )
 
 // errNoAnswer is a keychain call over its time: often a question to unlock the
@@ -37,6 +38,18 @@ func (o osKeeper) get(ctx context.Context) (string, error) {
 
 func (o osKeeper) set(ctx context.Context, text string) error {
 	_, err := o.call(ctx, func() (string, error) { return "", keyring.Set(keychainService, keychainAccount, text) })
+	return err
+}
+
+// try stores another item and deletes it: a Secret Service without a collection to
+// store in still answers that it has no such item.
+func (o osKeeper) try(ctx context.Context) error {
+	_, err := o.call(ctx, func() (string, error) {
+		if err := keyring.Set(keychainService, keychainTrial, "trial"); err != nil {
+			return "", err
+		}
+		return "", keyring.Delete(keychainService, keychainTrial)
+	})
 	return err
 }
 

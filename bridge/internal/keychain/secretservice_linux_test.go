@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	keyring "github.com/zalando/go-keyring"
 
 	"mcp-gateway/bridge/internal/keychain"
 )
@@ -82,6 +83,9 @@ func TestWithoutABusTheKeychainIsNotAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if checkErr := s.Check(t.Context()); (checkErr == nil) != (s.Ready(t.Context()) == nil) {
+		t.Errorf("check says %v, and then ready does not", checkErr)
+	}
 	err = s.Ready(t.Context())
 	if _, statErr := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Getuid())); statErr == nil {
 		if err != nil { // the mock answers
@@ -148,8 +152,26 @@ func useRealKeychain(dir string) error {
 	if err := awaitSecrets(ctx); err != nil {
 		return err
 	}
+	// It works, and asking so has left nothing: the key is yet to be made.
+	s, err := openOnBus(dir, 20*time.Second)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		if err := s.Check(ctx); err != nil {
+			return fmt.Errorf("check: %w", err)
+		}
+	}
+	for _, account := range []string{"trial", "store-key-v1"} {
+		if _, err := keyring.Get("mcp-bridge", account); !errors.Is(err, keyring.ErrNotFound) {
+			return fmt.Errorf("check left %s behind: %w", account, err)
+		}
+	}
 	if err := createTogether(ctx, keychain.KindKeychain, dir); err != nil {
 		return err
+	}
+	if err := s.Check(ctx); err != nil {
+		return fmt.Errorf("check of a store in use: %w", err)
 	}
 	if out, err := exec.CommandContext(ctx, "grep", "-rl", "store-key", dir).Output(); err == nil {
 		return fmt.Errorf("the key's name is in %s", out)
@@ -191,6 +213,9 @@ func useLockedKeychain(dir string) error {
 	s, err := openOnBus(dir, 20*time.Second)
 	if err != nil {
 		return err
+	}
+	if err := s.Check(context.Background()); !errors.Is(err, keychain.ErrLocked) {
+		return fmt.Errorf("check: %w, want ErrLocked", err)
 	}
 	err = s.Save(context.Background(), testKey, record())
 	if !errors.Is(err, keychain.ErrLocked) || !strings.Contains(err.Error(), "failed to unlock") || !strings.Contains(err.Error(), "--token-store file") {

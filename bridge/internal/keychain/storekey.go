@@ -26,7 +26,28 @@ var errNoKey = errors.New("no store key")
 type keeper interface {
 	get(ctx context.Context) (string, error) // errNoKey when there is none
 	set(ctx context.Context, text string) error
-	String() string // for a person: "the OS keychain"
+	try(ctx context.Context) error // whether set would work; leaves nothing behind
+	String() string                // for a person: "the OS keychain"
+}
+
+// Check reports why nothing could be stored or read now, or nil. It makes no key
+// and leaves nothing behind.
+func (s *Store) Check(ctx context.Context) error {
+	if s.kind == KindMemory || s.heldKey() != nil {
+		return nil
+	}
+	_, err := s.fetchKey(ctx)
+	if !errors.Is(err, errNoKey) {
+		return err
+	}
+	names, err := s.sealedFiles()
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		return s.lostKey()
+	}
+	return s.keeper.try(ctx)
 }
 
 // storeKey returns the key to the sealed files, from memory after the first time.
@@ -147,6 +168,8 @@ func (f fileKeeper) get(context.Context) (string, error) {
 	}
 	return string(data), nil
 }
+
+func (f fileKeeper) try(context.Context) error { return nil } // saving says what is wrong with a folder
 
 // set runs under the lock of createKey, after a get that found nothing.
 func (f fileKeeper) set(_ context.Context, text string) error {

@@ -1,17 +1,37 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"time"
 )
 
+// keychainTime is how long a keychain may take to answer, or its owner to unlock
+// it.
+const keychainTime = 30 * time.Second
+
+// stdioServer is a server that a client starts, in the form that all of them read.
+type stdioServer struct {
+	Command string   `json:"command"`
+	Args    []string `json:"args"`
+}
+
+// bridge is the mcp-bridge that clients are told to start.
+type bridge struct {
+	path string // absolute, or "" if it is not built
+	args []string
+	note string // why it has these arguments, or ""
+}
+
 // printClients says how to connect each client to the gateway at url.
-// bridge is the absolute path of mcp-bridge, or empty if it is not built.
-func printClients(w io.Writer, url, bridge string) {
+func printClients(w io.Writer, url string, b bridge) {
 	mcp := url + "/mcp"
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	p("")
@@ -21,22 +41,30 @@ func printClients(w io.Writer, url, bridge string) {
 	p("               then: transport \"Streamable HTTP\", URL %s, Connect", mcp)
 	p("")
 	p("Cursor         ~/.cursor/mcp.json")
-	p("%s", indented(map[string]any{"mcpServers": map[string]any{"gateway": map[string]any{"url": mcp}}}))
+	p("%s", indented(servers(map[string]string{"url": mcp})))
 	p("")
 	p("Windsurf       ~/.codeium/windsurf/mcp_config.json")
-	p("%s", indented(map[string]any{"mcpServers": map[string]any{"gateway": map[string]any{"serverUrl": mcp}}}))
-	if bridge == "" {
-		p("")
-		p("Claude Desktop starts local programs only, so it needs mcp-bridge, which is not built yet.")
+	p("%s", indented(servers(map[string]string{"serverUrl": mcp})))
+	p("")
+	if b.path == "" {
+		p("Claude Desktop starts local programs only: build mcp-bridge for it (make build) and start this again.")
 		return
 	}
-	stdio := map[string]any{"mcpServers": map[string]any{"gateway": map[string]any{"command": bridge, "args": []string{mcp}}}}
-	p("")
+	args := append([]string{mcp}, b.args...)
 	p("Claude Desktop %s", claudeConfig())
-	p("%s", indented(stdio))
+	p("%s", indented(servers(stdioServer{b.path, args})))
+	p("               Cursor and Windsurf take the same, in their files, to connect through mcp-bridge.")
+	if b.note != "" {
+		p("               %s", b.note)
+	}
 	p("")
 	p("Cursor's command field, and any other client that starts a program:")
-	p("               %s %s", bridge, mcp)
+	p("               %s %s", b.path, strings.Join(args, " "))
+}
+
+// servers is a configuration with one server.
+func servers(server any) any {
+	return map[string]any{"mcpServers": map[string]any{"gateway": server}}
 }
 
 // indented is JSON to paste.
@@ -60,19 +88,30 @@ func claudeConfig() string {
 	}
 }
 
-// findBridge returns the absolute path of bin/mcp-bridge, or "" if there is
-// none.
-func findBridge() string {
+// findBridge looks for bin/mcp-bridge, and asks it whether there is a keychain for
+// its tokens.
+func findBridge(ctx context.Context) bridge {
 	name := "mcp-bridge"
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
 	path, err := filepath.Abs(filepath.Join("bin", name))
 	if err != nil {
-		return ""
+		return bridge{}
 	}
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
-		return ""
+		return bridge{}
 	}
-	return path
+	b := bridge{path: path}
+	ctx, cancel := context.WithTimeout(ctx, keychainTime)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, "status", "--json").Output()
+	var status struct {
+		TokenStore struct{ Problem string } `json:"token_store"`
+	}
+	if decodeErr := json.Unmarshal(out, &status); decodeErr != nil || err != nil && status.TokenStore.Problem != "" {
+		b.args = []string{"--token-store", "file"}
+		b.note = "No keychain answers here, so tokens go into files that only you can read (--token-store file)."
+	}
+	return b
 }

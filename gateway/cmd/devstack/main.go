@@ -135,7 +135,7 @@ func (s stack) run(ctx context.Context, listener net.Listener) error {
 		return errors.Join(fmt.Errorf("the configuration has mistakes:\n%w", err), listener.Close())
 	}
 	group.Go(func() error {
-		return app.Run(ctx, app.Options{Config: cfg, Logger: s.logger, Listener: listener, Ready: func(net.Addr) { s.ready(simulated) }})
+		return app.Run(ctx, app.Options{Config: cfg, Logger: s.logger, Listener: listener, Ready: func(net.Addr) { s.ready(ctx, simulated) }})
 	})
 	return group.Wait()
 }
@@ -202,12 +202,12 @@ func (s stack) makeKeys() error {
 	return err
 }
 
-func (s stack) ready(simulated bool) {
+func (s stack) ready(ctx context.Context, simulated bool) {
 	_, _ = fmt.Fprintf(s.stdout, "The gateway is up on %s (Ctrl-C stops it).\n", s.public)
 	if simulated {
 		_, _ = fmt.Fprintln(s.stdout, "Sign-in is SIMULATED: choose a demonstration person on the sign-in page.")
 	} else {
 		_, _ = fmt.Fprintf(s.stdout, "Sign-in is with Microsoft. The application must have the redirect URI %s/callback (platform Web).\n", s.public)
 	}
-	printClients(s.stdout, s.public, findBridge())
+	printClients(s.stdout, s.public, findBridge(ctx))
 }

@@ -108,6 +108,7 @@ func newPair(t *testing.T) *pair {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", browser+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
 	t.Chdir(p.dir)
 	p.start(t)
 	t.Cleanup(func() {
@@ -138,7 +139,18 @@ func (p *pair) start(t *testing.T) {
 		t.Fatalf("no JSON for Claude Desktop (%v) in:\n%s", err, text)
 	}
 	for _, p.entry = range config.Servers {
-		// There is no keychain here, and what is logged must be harmless.
+		line := p.entry.Command + " " + strings.Join(p.entry.Args, " ")
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("Cursor's command field is not %s in:\n%s", line, text)
+		}
+		if strings.Contains(line, "--token-store file") != strings.Contains(text, "No keychain answers here") {
+			t.Errorf("it does not say why tokens go where they go:\n%s", text)
+		}
+		if _, err := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Getuid())); err != nil && !strings.Contains(line, "--token-store file") {
+			t.Errorf("no keychain can answer here, and yet: %s", line)
+		}
+		// What the test's own desktop has must not count, and what is logged
+		// must be harmless.
 		p.entry.Args = append(p.entry.Args, "--token-store", "file", "--log-level", "debug")
 	}
 }
