@@ -6,7 +6,12 @@ package bridge_test
 
 import (
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -44,6 +49,57 @@ var arrows = map[string]string{
 var outside = map[string]string{
 	"github.com/pkg/browser":        "internal/browser",  // one place decides what may be opened
 	"github.com/zalando/go-keyring": "internal/keychain", // one place knows that it may never answer
+}
+
+// calls lists what only some files may use.
+var calls = []struct {
+	name, files, why string
+}{
+	{"os.Getenv", "cmd/", "components are configured by their Config, not by the environment"},
+	{"os.LookupEnv", "cmd/", "components are configured by their Config, not by the environment"},
+	{"os.Exit", "cmd/", "only a command may end the process"},
+	{".Reveal", "internal/oauth/token.go", "each place where a secret becomes plain text is known"},
+}
+
+func TestCallsStayWhereTheyAreListed(t *testing.T) {
+	t.Parallel()
+	found := map[string]bool{}
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			selector, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			from, _ := selector.X.(*ast.Ident)
+			for _, row := range calls {
+				pkg, method, _ := strings.Cut(row.name, ".")
+				if selector.Sel.Name != method || pkg != "" && (from == nil || from.Name != pkg) {
+					continue
+				}
+				found[row.name] = true
+				if !strings.HasPrefix(filepath.ToSlash(name), row.files) {
+					t.Errorf("%s uses %s: %s", name, row.name, row.why)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range calls {
+		if !found[row.name] {
+			t.Errorf("%s may use %s and does not: drop the rule", row.files, row.name)
+		}
+	}
 }
 
 func TestImportsFollowTheArrows(t *testing.T) {

@@ -106,11 +106,19 @@ func (l *link) want() {
 	}
 }
 
-// look returns the state and how to hear of the next.
-func (l *link) look() (session int, up bool, err error, changed <-chan struct{}) {
+// state is what is known of the session at one time.
+type state struct {
+	session int
+	up      bool
+	err     error           // why it is not up, nil while that is not known
+	changed <-chan struct{} // closed when this is not true any more
+}
+
+// look returns the state.
+func (l *link) look() state {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.session, l.up, l.err, l.changed
+	return state{l.session, l.up, l.err, l.changed}
 }
 
 // await waits for a session and returns its number. It waits out an outage until
@@ -118,12 +126,12 @@ func (l *link) look() (session int, up bool, err error, changed <-chan struct{})
 func (l *link) await(ctx context.Context, stopping <-chan struct{}, deadline time.Time) (int, error) {
 	var expired <-chan time.Time
 	for {
-		session, up, err, changed := l.look()
+		now := l.look()
 		switch {
-		case up:
-			return session, nil
-		case err != nil && !isOutage(err):
-			return 0, err
+		case now.up:
+			return now.session, nil
+		case now.err != nil && !isOutage(now.err):
+			return 0, now.err
 		}
 		l.want()
 		if expired == nil {
@@ -132,12 +140,12 @@ func (l *link) await(ctx context.Context, stopping <-chan struct{}, deadline tim
 			expired = timer.C
 		}
 		select {
-		case <-changed:
+		case <-now.changed:
 		case <-expired:
-			if err == nil {
-				err = errors.New("the server does not answer")
+			if now.err == nil {
+				return 0, errors.New("the server does not answer")
 			}
-			return 0, err
+			return 0, now.err
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-stopping:
@@ -295,14 +303,14 @@ func (r *Relay) repeatAll() {
 
 // stay hears what the server says unasked, until the session is lost.
 func (r *Relay) stay() {
-	session, _, _, _ := r.link.look()
+	session := r.link.look().session
 	ctx, cancel := context.WithCancel(r.life)
 	defer cancel()
 	ended := make(chan error, 1)
 	r.work.Go(func() { ended <- r.cfg.Remote.Listen(ctx, r.fromRemote) })
 	for {
-		now, up, _, changed := r.link.look()
-		if !up || now != session {
+		now := r.link.look()
+		if !now.up || now.session != session {
 			return
 		}
 		select {
@@ -311,7 +319,7 @@ func (r *Relay) stay() {
 				r.link.lose(session)
 			}
 			ended = nil // this server says nothing unasked
-		case <-changed:
+		case <-now.changed:
 		case <-r.life.Done():
 			return
 		}

@@ -31,8 +31,7 @@ func (r *Relay) open(c *call) {
 	if first {
 		r.work.Go(r.connect)
 	} else {
-		session, _, _, _ := r.link.look()
-		r.link.lose(session)
+		r.link.lose(r.link.look().session)
 		r.link.retry()
 	}
 	r.work.Go(func() {
@@ -55,12 +54,12 @@ func (r *Relay) firstNews(c *call) error {
 	defer soon.Stop()
 	defer late.Stop()
 	for {
-		_, up, err, changed := r.link.look()
-		if err != nil && !up {
-			return err
+		now := r.link.look()
+		if now.err != nil {
+			return now.err
 		}
 		select {
-		case <-changed:
+		case <-now.changed:
 		case <-c.done:
 			return nil
 		case <-soon.C:

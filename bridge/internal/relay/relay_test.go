@@ -364,12 +364,12 @@ func TestARestartedServerGetsANewSessionAndTheCallOnce(t *testing.T) {
 			return nil
 		}
 		d.send(`{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"x"}}`)
-		var lines string
+		var lines strings.Builder
 		for range 2 {
-			lines += d.next()
+			lines.WriteString(d.next())
 		}
-		if !strings.Contains(lines, `{"jsonrpc":"2.0","id":9,"result":{}}`) || !strings.Contains(lines, "notifications/tools/list_changed") {
-			t.Errorf("got %s", lines)
+		if !strings.Contains(lines.String(), `{"jsonrpc":"2.0","id":9,"result":{}}`) || !strings.Contains(lines.String(), "notifications/tools/list_changed") {
+			t.Errorf("got %s", lines.String())
 		}
 		d.silent()
 		for entry, want := range map[string]int{

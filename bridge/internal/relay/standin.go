@@ -62,8 +62,7 @@ func (r *Relay) passes(err error) bool {
 	if errors.Is(err, oauth.ErrSignIn) {
 		return true
 	}
-	_, up, _, _ := r.link.look()
-	return isOutage(err) && !up
+	return isOutage(err) && !r.link.isUp()
 }
 
 // emptyList is the result of a list with nothing in it.
