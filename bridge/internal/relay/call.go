@@ -37,6 +37,7 @@ type call struct {
 
 	ctx    context.Context // ends when the call is abandoned
 	cancel context.CancelCauseFunc
+	acked  bool          // a subscriptions/listen was; of the goroutine that carries the call
 	tried  time.Time     // when the last attempt began; of the goroutine that carries the call
 	posted atomic.Bool   // it was given to the remote, which may not have written it yet
 	sent   chan struct{} // closed when the request was written to the server
@@ -68,42 +69,39 @@ func (r *Relay) newCall(m wire.Message, raw []byte) *call {
 	return c
 }
 
-// take returns the call with an id, which is then answered, or nil: who has taken
-// a call is the one to answer it.
-func (r *Relay) take(id json.RawMessage) *call {
-	key := idKey(id)
+// find returns the unanswered call with an id, or nil.
+func (r *Relay) find(id json.RawMessage) *call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.calls[key]
-	if c != nil {
-		delete(r.calls, key)
-		delete(r.listens, key)
-		close(c.done)
+	return r.calls[idKey(id)]
+}
+
+// take reports whether a call was still to be answered: who has taken it is the
+// one to answer it.
+func (r *Relay) take(c *call) bool {
+	key := idKey(c.m.ID)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.calls[key] != c {
+		return false
 	}
-	return c
+	delete(r.calls, key)
+	delete(r.listens, key)
+	close(c.done)
+	return true
 }
 
 // reply answers a call with a result, unless it has been answered.
 func (r *Relay) reply(c *call, result json.RawMessage) {
-	if r.takeThis(c) {
+	if r.take(c) {
 		r.say(wire.AppendResult(nil, c.m.ID, result))
 	}
 }
 
 // fail answers a call with an error, unless it has been answered.
 func (r *Relay) fail(c *call, code int, message string, data json.RawMessage) {
-	if r.takeThis(c) {
+	if r.take(c) {
 		r.say(wire.AppendError(nil, c.m.ID, code, message, data))
-	}
-}
-
-// takeThis takes a call if it is the one that has its id now.
-func (r *Relay) takeThis(c *call) bool {
-	select {
-	case <-c.done:
-		return false
-	default:
-		return r.take(c.m.ID) == c
 	}
 }
 
@@ -169,7 +167,7 @@ func (r *Relay) attempt(c *call) error {
 		}
 	}
 	c.posted.Store(true)
-	err := r.cfg.Remote.Request(c.ctx, c.m, c.raw, remote.Options{Sent: c.markSent}, r.fromRemote)
+	err := r.cfg.Remote.Request(c.ctx, c.m, c.raw, remote.Options{Sent: c.markSent}, r.answerOf(c))
 	if errors.Is(err, remote.ErrSession) {
 		r.link.lose(session)
 	}
@@ -197,6 +195,8 @@ func (r *Relay) wait(c *call, err error, try int) error {
 		return remote.ErrInterrupted // unless it was answered
 	case errors.Is(err, oauth.ErrSignIn):
 		return r.waitSignIn(c, err)
+	case errors.Is(err, remote.ErrInterrupted) && c.endless():
+		// Nothing was carried out that a repetition would do twice.
 	case !isOutage(err):
 		return err
 	}
@@ -233,8 +233,11 @@ func (c *call) endless() bool { return c.modern && c.m.Method == "subscriptions/
 // waitSignIn waits for a person to sign in, and tells the host why it waits.
 func (r *Relay) waitSignIn(c *call, err error) error {
 	running, refused := r.signIn.start(r.life, &r.work, false, c.tried)
-	if refused != nil && !c.endless() {
+	switch {
+	case refused != nil && !c.endless():
 		return fmt.Errorf("%w: %w", err, refused)
+	case errors.Is(refused, errRefusedAgain):
+		return r.pause(c, signInEvery, err)
 	}
 	patience := callPatience
 	if listKind(c.m.Method) != "" {
@@ -321,9 +324,7 @@ func isRefusal(status int) bool {
 // cancel abandons a call that the host does not want any more.
 func (r *Relay) cancel(m wire.Message, raw []byte) {
 	id, _ := wire.Member(m.Params, "requestId")
-	r.mu.Lock()
-	c := r.calls[idKey(id)]
-	r.mu.Unlock()
+	c := r.find(id)
 	if c == nil || c.m.Method == "initialize" { // "MUST NOT be cancelled"
 		return
 	}
@@ -340,7 +341,7 @@ func (r *Relay) cancel(m wire.Message, raw []byte) {
 // posted yet just is not.
 func (r *Relay) cancelLegacy(c *call, m wire.Message, raw []byte) {
 	defer c.cancel(context.Canceled)
-	if !r.takeThis(c) || !c.posted.Load() { // answered: "SHOULD NOT send a response"
+	if !r.take(c) || !c.posted.Load() { // answered: "SHOULD NOT send a response"
 		return
 	}
 	grace := time.NewTimer(cancelGrace)
@@ -368,7 +369,7 @@ func (r *Relay) abandon(c *call) {
 		r.fail(c, codeUnavailable, errStopping.Error(), nil)
 		return
 	}
-	r.takeThis(c)
+	r.take(c)
 }
 
 // isModern reports whether a request carries a modern revision in _meta.

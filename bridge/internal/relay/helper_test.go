@@ -198,7 +198,8 @@ type desk struct {
 	lines  chan string
 	ended  chan error
 	stop   context.CancelFunc
-	kept   []byte
+	mu     sync.Mutex
+	kept   []byte // under mu once the bridge runs
 	began  time.Time
 }
 
@@ -229,7 +230,7 @@ func run(t *testing.T, begin func(*desk), test func(t *testing.T, d *desk)) {
 		d.stop = cancel
 		r := New(Config{
 			Host: host.New(in, out), Remote: d.remote, Auth: d.auth, Server: server, Version: "test",
-			Remembered: d.kept, Remember: func(data []byte) { d.kept = data },
+			Remembered: d.kept, Remember: func(data []byte) { d.mu.Lock(); defer d.mu.Unlock(); d.kept = data },
 			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		})
 		go func() { d.ended <- r.Run(ctx); _ = in.Close(); _ = out.Close() }()
@@ -247,6 +248,13 @@ func run(t *testing.T, begin func(*desk), test func(t *testing.T, d *desk)) {
 			t.Error("the session was not closed")
 		}
 	})
+}
+
+// remembered is what the bridge has kept for the next start.
+func (d *desk) remembered() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.kept
 }
 
 // send is the host writing a line.

@@ -168,9 +168,18 @@ func isOutage(err error) bool {
 func (r *Relay) connect() {
 	pause, restarted := firstPause, false
 	for r.life.Err() == nil {
-		err := r.handshake()
+		r.mu.Lock()
+		hello := r.hello
+		r.mu.Unlock()
+		err := r.handshake(hello)
 		if r.life.Err() != nil {
 			return
+		}
+		r.mu.Lock()
+		anew := r.hello != hello
+		r.mu.Unlock()
+		if anew {
+			continue // the host has begun anew meanwhile
 		}
 		r.link.opened(err)
 		if err == nil {
@@ -255,10 +264,7 @@ func (r *Relay) rest(pause time.Duration) bool {
 }
 
 // handshake opens a session with the host's own words.
-func (r *Relay) handshake() error {
-	r.mu.Lock()
-	hello := r.hello
-	r.mu.Unlock()
+func (r *Relay) handshake(hello *call) error {
 	ctx, cancel := context.WithTimeoutCause(r.life, handshakeTime, errors.New("no answer to initialize"))
 	defer cancel()
 	var raw []byte

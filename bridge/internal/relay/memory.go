@@ -12,9 +12,11 @@ const maxRemembered = 64 << 10
 // memory is what the server last said of itself: for hosts that ask before it can
 // be asked again. It holds no secret.
 type memory struct {
+	saving sync.Mutex // guards saved
+	saved  []byte
+
 	mu    sync.Mutex // guards below
 	facts facts
-	saved []byte
 }
 
 // facts is the stored form.
@@ -88,14 +90,17 @@ func (m *memory) knowsEra() bool {
 	return m.facts.Discover != nil || len(m.facts.Initialize) > 0
 }
 
-// encode returns the stored form, or nil if it has not changed.
-func (m *memory) encode() []byte {
+// save gives keep the stored form if it has changed: one at a time, so that the
+// last one is the newest.
+func (m *memory) save(keep func([]byte)) {
+	m.saving.Lock()
+	defer m.saving.Unlock()
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	data, err := json.Marshal(m.facts)
+	m.mu.Unlock()
 	if err != nil || bytes.Equal(data, m.saved) {
-		return nil
+		return
 	}
 	m.saved = data
-	return data
+	keep(data)
 }

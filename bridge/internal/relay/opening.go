@@ -38,7 +38,7 @@ func (r *Relay) open(c *call) {
 		defer c.cancel(nil)
 		err := r.firstNews(c)
 		if refused, ok := errors.AsType[*refusedError](err); ok {
-			if r.takeThis(c) {
+			if r.take(c) {
 				r.say(refused.raw)
 			}
 			return
@@ -93,7 +93,7 @@ func (r *Relay) greetLocally(c *call) {
 	if result == nil {
 		result = r.genericResult(askedRevision(c))
 	}
-	if !r.takeThis(c) {
+	if !r.take(c) {
 		return
 	}
 	r.mu.Lock()
@@ -131,7 +131,7 @@ func (r *Relay) genericResult(asked string) json.RawMessage {
 // welcomed takes the server's answer to initialize.
 func (r *Relay) welcomed(hello *call, raw []byte, result json.RawMessage) {
 	capabilities, _ := wire.Member(result, "capabilities")
-	answers := r.takeThis(hello)
+	answers := r.take(hello)
 	r.mu.Lock()
 	r.served = capabilities
 	if answers {
@@ -234,9 +234,7 @@ func (r *Relay) remember(change func(*memory)) {
 		if err == nil {
 			r.memory.keepOpen(token == "")
 		}
-		if data := r.memory.encode(); data != nil && r.cfg.Remember != nil {
-			r.cfg.Remember(data)
-		}
+		r.memory.save(r.cfg.Remember)
 	})
 }
 

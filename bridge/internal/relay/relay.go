@@ -271,20 +271,54 @@ func (r *Relay) fromRemote(raw []byte) bool {
 	m, err := wire.Parse(raw)
 	switch {
 	case err != nil:
-		r.log.WarnContext(r.life, "the server sent what is no message", "reason", err)
-		c := r.take(m.ID)
-		if c != nil {
-			r.say(wire.AppendError(nil, c.m.ID, wire.CodeInternal, "the answer of "+r.cfg.Server+" is not valid: "+err.Error(), nil))
-		}
-		return c != nil
+		return r.garbled(m, r.find(m.ID), err)
 	case m.Kind != wire.KindResponse:
 		r.say(raw)
-		r.acknowledged(m)
 		return false
 	}
-	if c := r.take(m.ID); c != nil {
-		r.sniff(c, m)
+	if c := r.find(m.ID); c != nil && r.take(c) {
 		r.say(raw)
 	}
+	return true
+}
+
+// answerOf takes the messages that answer a call. Its response is nobody else's,
+// also when its id has been used again since.
+func (r *Relay) answerOf(c *call) remote.Receive {
+	return func(raw []byte) bool {
+		m, err := wire.Parse(raw)
+		switch {
+		case err != nil:
+			return r.garbled(m, c, err)
+		case m.Kind != wire.KindResponse:
+			again := c.acked
+			if c.endless() && m.Method == "notifications/subscriptions/acknowledged" {
+				c.acked = true
+				defer r.arrived(c, again)
+				if again {
+					return false // the host has heard it before
+				}
+			}
+			r.say(raw)
+			return false
+		case idKey(m.ID) != idKey(c.m.ID):
+			return r.fromRemote(raw)
+		}
+		r.sniff(c, m)
+		if r.take(c) {
+			r.say(raw)
+		}
+		return true
+	}
+}
+
+// garbled says that the server sent what is no message, and to which call. It
+// reports whether that call is answered with it.
+func (r *Relay) garbled(m wire.Message, c *call, err error) bool {
+	r.log.WarnContext(r.life, "the server sent what is no message", "reason", err)
+	if c == nil || idKey(m.ID) != idKey(c.m.ID) {
+		return false
+	}
+	r.fail(c, wire.CodeInternal, "the answer of "+r.cfg.Server+" is not valid: "+err.Error(), nil)
 	return true
 }

@@ -101,7 +101,7 @@ func TestGenericResultSpeaksARevisionOfTheHost(t *testing.T) {
 func TestTheLastResultIsRememberedByRevision(t *testing.T) {
 	var kept []byte
 	t.Run("first", func(t *testing.T) {
-		with(t, signedIn, func(t *testing.T, d *desk) { d.open(); d.stop(); synctest.Wait(); kept = d.kept })
+		with(t, signedIn, func(t *testing.T, d *desk) { d.open(); d.stop(); synctest.Wait(); kept = d.remembered() })
 	})
 	remembered := func(d *desk) { signedOut(d); d.kept = kept }
 	t.Run("same revision", func(t *testing.T) {
@@ -585,7 +585,7 @@ func TestDiscover(t *testing.T) {
 			d.expect(found)
 			d.took(0, 0)
 			synctest.Wait()
-			kept = d.kept
+			kept = d.remembered()
 		})
 	})
 	t.Run("is remembered", func(t *testing.T) {
@@ -724,5 +724,88 @@ func TestALockedKeychainIsSaidAndOpensNoBrowser(t *testing.T) {
 		if d.auth.windows() != 0 || errors.Is(locked, oauth.ErrSignIn) {
 			t.Error("a browser was opened")
 		}
+	})
+}
+
+func TestALostModernStreamIsOpenedAgain(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		cut := make(chan struct{})
+		ack := `{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"L"}}}`
+		d.remote.answer = func(ctx context.Context, _ wire.Message, receive remote.Receive) error {
+			receive([]byte(ack))
+			select {
+			case <-cut:
+				return remote.ErrInterrupted
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		d.send(`{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"promptsListChanged":false},` + modernMeta + `}}`)
+		d.expect(ack)
+		d.silent()
+		cut <- struct{}{}
+		d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"L"}}}`)
+		d.silent()
+		if n := d.remote.asked("subscriptions/listen"); n != 2 {
+			t.Errorf("%d streams, want 2", n)
+		}
+	})
+}
+
+func TestALateAnswerIsNotTheOneOfTheNextCall(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		late := make(chan struct{})
+		d.remote.answer = func(_ context.Context, m wire.Message, receive remote.Receive) error {
+			if m.Method == "server/discover" {
+				<-late
+				receive([]byte(`{"jsonrpc":"2.0","id":0,"result":{"supportedVersions":["2026-07-28"]}}`))
+				return nil
+			}
+			receive([]byte(welcome))
+			return nil
+		}
+		d.send(discover)
+		d.expectPart(`"id":0`, `-32601`)
+		close(late)
+		d.send(initialize) // with the same id
+		d.expect(welcome)
+		d.silent()
+		synctest.Wait()
+		if kept := d.remembered(); !strings.Contains(string(kept), `"discover"`) {
+			t.Errorf("the late answer was not remembered: %s", kept)
+		}
+	})
+}
+
+func TestAHostMayBeginAnew(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		d.send(initialize)
+		d.expect(welcome)
+		d.send(greeting)
+		d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		d.send(listTools)
+		d.expect(realTools)
+		if d.remote.asked("initialize") != 2 {
+			t.Errorf("%q", d.remote.log)
+		}
+	})
+	t.Run("while the first is on its way", func(t *testing.T) {
+		with(t, signedIn, func(t *testing.T, d *desk) {
+			slow := true
+			d.remote.answer = func(_ context.Context, m wire.Message, receive remote.Receive) error {
+				if slow {
+					slow = false
+					time.Sleep(time.Second)
+				}
+				receive(wire.AppendResult(nil, m.ID, []byte(`{"capabilities":{}}`)))
+				return nil
+			}
+			d.send(initialize)
+			synctest.Wait() // it is on its way
+			d.send(strings.Replace(initialize, `"id":0`, `"id":1`, 1))
+			d.expect(`{"jsonrpc":"2.0","id":0,"result":{"capabilities":{}}}`)
+			d.expect(`{"jsonrpc":"2.0","id":1,"result":{"capabilities":{}}}`)
+		})
 	})
 }

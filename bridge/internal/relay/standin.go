@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"mcp-gateway/bridge/internal/oauth"
@@ -19,6 +21,9 @@ const (
 // urlPatience is how long an answer may wait for the address of the sign-in page:
 // the server's metadata has to be read first.
 const urlPatience = 3 * time.Second
+
+// kinds are what lists list.
+var kinds = []string{"tools", "prompts", "resources"}
 
 // listKind is the kind of thing that a method lists, or "".
 func listKind(method string) string {
@@ -162,12 +167,21 @@ func (r *Relay) tryAgain(c *call, signIn bool) error {
 		}
 	}
 	if c.modern {
-		r.arrived()
+		for _, listen := range r.openListens() {
+			r.arrived(listen, false)
+		}
 		return nil
 	}
 	r.link.retry()
 	_, err := r.link.await(c.ctx, r.stopping, time.Now().Add(listPatience/2))
 	return err
+}
+
+// openListens returns the calls whose streams are open.
+func (r *Relay) openListens() []*call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.listens))
 }
 
 // answerForServer answers a list of a kind that the server does not have, though
@@ -190,7 +204,7 @@ func (r *Relay) answerForServer(c *call) bool {
 func (r *Relay) announce(restarted bool) {
 	r.mu.Lock()
 	var changed []string
-	for _, kind := range []string{"tools", "prompts", "resources"} {
+	for _, kind := range kinds {
 		if capability, ok := wire.Member(r.told, kind); ok {
 			value, _ := wire.Member(capability, "listChanged")
 			if (restarted || r.standIns[kind]) && string(value) == "true" {
@@ -205,35 +219,25 @@ func (r *Relay) announce(restarted bool) {
 	}
 }
 
-// acknowledged hears that the server has opened the stream of a modern host's
-// subscriptions/listen: what stood in until now has changed.
-func (r *Relay) acknowledged(m wire.Message) {
-	if m.Method == "notifications/subscriptions/acknowledged" {
-		r.arrived()
-	}
-}
-
-// arrived tells a modern host, on the streams that it has open, which lists to
-// read again.
-func (r *Relay) arrived() {
+// arrived tells a modern host, on one of its open streams, which lists to read
+// again: those that stood in, or all that it wants to hear of, because the stream
+// was lost for a while.
+func (r *Relay) arrived(listen *call, all bool) {
+	wanted, _ := wire.Member(listen.m.Params, "notifications")
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	told := false
-	for _, listen := range r.listens {
-		wanted, _ := wire.Member(listen.m.Params, "notifications")
-		for _, kind := range []string{"tools", "prompts", "resources"} {
-			value, _ := wire.Member(wanted, kind+"ListChanged")
-			if !r.standIns[kind] || string(value) != "true" {
-				continue
-			}
-			told = true
-			r.say(wire.AppendNotification(nil, "notifications/"+kind+"/list_changed", encode(map[string]any{
-				"_meta": map[string]any{wire.MetaSubscriptionID: listen.m.ID},
-			})))
+	var changed []string
+	for _, kind := range kinds {
+		value, _ := wire.Member(wanted, kind+"ListChanged")
+		if string(value) == "true" && (all || r.standIns[kind]) {
+			changed = append(changed, kind)
+			delete(r.standIns, kind)
 		}
 	}
-	if told {
-		clear(r.standIns)
+	r.mu.Unlock()
+	for _, kind := range changed {
+		r.say(wire.AppendNotification(nil, "notifications/"+kind+"/list_changed", encode(map[string]any{
+			"_meta": map[string]any{wire.MetaSubscriptionID: listen.m.ID},
+		})))
 	}
 }
 
