@@ -37,6 +37,8 @@ type Knobs struct {
 	StrictRedirect bool
 	// Open serves the resource without a token.
 	Open bool
+	// Serve is the resource, for requests with a good token.
+	Serve http.HandlerFunc
 	// Scope is what the challenge of the resource names.
 	Scope string
 	// FailToken and FailRegister answer with a status and an OAuth error, or
@@ -186,7 +188,14 @@ func (s *AuthServer) Handler() http.Handler {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		send(w, http.StatusOK, map[string]any{"ok": true})
+		s.mu.Lock()
+		serve := s.knobs.Serve
+		s.mu.Unlock()
+		if serve == nil {
+			send(w, http.StatusOK, map[string]any{"ok": true})
+			return
+		}
+		serve(w, r)
 	})
 	mux.HandleFunc("POST /register", s.register)
 	mux.HandleFunc("GET /authorize", s.authorize)
