@@ -125,6 +125,7 @@ func (l *link) look() state {
 // the deadline, and nothing else: who must sign in, or is refused, hears at once.
 func (l *link) await(ctx context.Context, stopping <-chan struct{}, deadline time.Time) (int, error) {
 	var expired <-chan time.Time
+	ending := false
 	for {
 		now := l.look()
 		switch {
@@ -132,6 +133,8 @@ func (l *link) await(ctx context.Context, stopping <-chan struct{}, deadline tim
 			return now.session, nil
 		case now.err != nil && !isOutage(now.err):
 			return 0, now.err
+		case now.err != nil && ending:
+			return 0, errStopping // an attempt that runs may come to its end, no other begins
 		}
 		l.want()
 		if expired == nil {
@@ -149,7 +152,7 @@ func (l *link) await(ctx context.Context, stopping <-chan struct{}, deadline tim
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-stopping:
-			return 0, errStopping
+			stopping, ending = nil, true
 		}
 	}
 }

@@ -68,8 +68,6 @@ func (r *Relay) firstNews(c *call) error {
 			}
 		case <-late.C:
 			return nil
-		case <-r.stopping:
-			return nil
 		}
 	}
 }

@@ -686,6 +686,29 @@ func TestTheEndOfTheHostEndsTheBridge(t *testing.T) {
 			d.took(5*time.Second, 5*time.Second)
 		})
 	})
+	t.Run("also of one that has said all at once", func(t *testing.T) {
+		with(t, signedIn, func(t *testing.T, d *desk) {
+			d.remote.answer = func(_ context.Context, m wire.Message, receive remote.Receive) error {
+				time.Sleep(500 * time.Millisecond)
+				if m.Method == "initialize" {
+					receive([]byte(welcome))
+				} else {
+					receive([]byte(realTools))
+				}
+				return nil
+			}
+			d.send(initialize)
+			d.send(greeting)
+			d.send(listTools)
+			_ = d.in.Close()
+			d.expect(welcome)
+			d.expect(realTools)
+			if err := <-d.ended; err != nil {
+				t.Error(err)
+			}
+			d.took(time.Second, time.Second)
+		})
+	})
 	t.Run("at once while somebody would have to sign in", func(t *testing.T) {
 		with(t, signedOut, func(t *testing.T, d *desk) {
 			d.send(initialize)
