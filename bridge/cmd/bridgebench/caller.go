@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -226,17 +225,19 @@ func (s *stdio) stop(limit time.Duration) (time.Duration, error) {
 	return took, nil
 }
 
-// environment is this process's, with a home of its own and without a desktop:
-// no session bus, so no keychain, and no screen, so no browser.
+// kept are the variables that a program needs to run. What else this machine
+// sets, such as a company's certificates to load, is not part of a program.
+var kept = []string{"PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR"}
+
+// environment is a home of its own without a desktop: no session bus, so no
+// keychain, and no screen, so no browser.
 func environment(home string) []string {
-	var env []string
-	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "XDG_") || name == "DBUS_SESSION_BUS_ADDRESS" || name == "DISPLAY" || name == "WAYLAND_DISPLAY" {
-			continue
+	env := []string{"HOME=" + home, "USERPROFILE=" + home, "APPDATA=" + home, "LOCALAPPDATA=" + home,
+		"XDG_RUNTIME_DIR=" + filepath.Join(home, "run")}
+	for _, name := range kept {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
 		}
-		env = append(env, entry)
 	}
-	return append(env, "HOME="+home, "USERPROFILE="+home, "APPDATA="+home, "LOCALAPPDATA="+home,
-		"XDG_RUNTIME_DIR="+filepath.Join(home, "run"))
+	return env
 }

@@ -31,7 +31,9 @@ Usage:
   --gate   the time to start is a gate even without mcp-remote to compare it with:
            for machines that are not shared
 
-It exits with 1 when a gate is missed. The environment variable MCP_REMOTE names
+It exits with 1 when a gate is missed. The programs see only PATH, a home of their
+own and a folder for temporary files, and nothing else of the environment, such as
+certificates to load. The environment variable MCP_REMOTE names
 the proxy.js of mcp-remote, if it is not in testdata/clients/node_modules.
 `
 
@@ -104,6 +106,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv fu
 	r, err := m.measure(ctx, programs, o.rounds)
 	if err != nil {
 		return err
+	}
+	if _, set := getenv("NODE_EXTRA_CA_CERTS"); set {
+		r.Note = "NODE_EXTRA_CA_CERTS is set here and was kept from the programs: loading certificates is part of their start."
 	}
 	if err := r.write(stdout, o.gate); err != nil {
 		return err

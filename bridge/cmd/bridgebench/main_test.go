@@ -44,18 +44,21 @@ func standIn(url string) {
 	}
 }
 
-func noEnvironment(string) (string, bool) { return "", false }
+// withCertificates is the environment of a machine that sets more than needed.
+func withCertificates(key string) (string, bool) {
+	return "extra.pem", key == "NODE_EXTRA_CA_CERTS"
+}
 
 func TestOneRunMeasuresEverything(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "out.json")
 	var out strings.Builder
-	err := run(t.Context(), []string{"--bridge", os.Args[0], "--rounds", "1", "--calls", "3", "--json", file}, &out, t.Output(), noEnvironment)
+	err := run(t.Context(), []string{"--bridge", os.Args[0], "--rounds", "1", "--calls", "3", "--json", file}, &out, t.Output(), withCertificates)
 	// A test binary is no small program, so a gate may be missed.
 	if err != nil && !strings.Contains(err.Error(), "over budget: ") {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"direct", "left out: Node", "start to first answer", "calls/s, 64 in flight", "size of the program", "at most 15.0 MiB"} {
+	for _, want := range []string{"direct", "left out: Node", "NODE_EXTRA_CA_CERTS is set here", "start to first answer", "calls/s, 64 in flight", "size of the program", "at most 15.0 MiB"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("there is no %q in:\n%s", want, out.String())
 		}
@@ -190,6 +193,23 @@ func TestWhatWasNotMeasuredIsNotPassed(t *testing.T) {
 		if b.Status == "passed" && !strings.HasPrefix(b.Name, "added") {
 			t.Errorf("%v", b)
 		}
+	}
+}
+
+func TestProgramsSeeLittleOfTheEnvironment(t *testing.T) {
+	t.Setenv("NODE_EXTRA_CA_CERTS", "extra.pem")
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=nowhere")
+	t.Setenv("DISPLAY", ":0")
+	env := environment("home")
+	for _, entry := range env {
+		for _, name := range []string{"NODE_EXTRA_CA_CERTS=", "DBUS_SESSION_BUS_ADDRESS=", "DISPLAY="} {
+			if strings.HasPrefix(entry, name) {
+				t.Errorf("the programs see %s", entry)
+			}
+		}
+	}
+	if !slices.Contains(env, "HOME=home") || !slices.Contains(env, "PATH="+os.Getenv("PATH")) {
+		t.Errorf("the programs see only %v", env)
 	}
 }
 

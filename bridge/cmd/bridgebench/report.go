@@ -32,6 +32,7 @@ type report struct {
 	Go       string              `json:"go"`
 	CPUs     int                 `json:"cpus"`
 	Rounds   int                 `json:"rounds"`
+	Note     string              `json:"note,omitempty"`
 	Programs map[string]*figures `json:"programs"`
 	Budgets  []budget            `json:"budgets"`
 }
@@ -97,6 +98,9 @@ var rows = []row{
 func (r *report) write(w io.Writer, gate bool) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "\nMedians of %d rounds in turns, %s, %d CPUs, %s\n\n", r.Rounds, r.System, r.CPUs, r.Go)
+	if r.Note != "" {
+		fmt.Fprintf(&text, "%s\n\n", r.Note)
+	}
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintf(table, "\t%s\t%s\t%s\tratio\n", direct, bridge, remote)
 	for i, row := range rows {
