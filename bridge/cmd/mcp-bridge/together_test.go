@@ -54,10 +54,13 @@ type process struct {
 	out *bufio.Scanner
 }
 
-func startBridge(t *testing.T, home string, args ...string) *process {
+// startBridge starts one with variables of its own; stderr also gets its log.
+func startBridge(t *testing.T, home string, env []string, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...) // it ends with its input
-	cmd.Env = append(os.Environ(), asBridge+"=1", "HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, ".config"), "DISPLAY=", "WAYLAND_DISPLAY=", "DBUS_SESSION_BUS_ADDRESS=")
+	cmd.Env = append(os.Environ(), asBridge+"=1", "HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, ".config"),
+		"DISPLAY=", "WAYLAND_DISPLAY=", "DBUS_SESSION_BUS_ADDRESS=", "NODE_EXTRA_CA_CERTS=", "SSL_CERT_FILE=", "HTTP_PROXY=", "http_proxy=")
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = t.Output()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -78,6 +81,19 @@ func startBridge(t *testing.T, home string, args ...string) *process {
 		}
 	})
 	return p
+}
+
+// open does a host's handshake; the answer must have that part.
+func (p *process) open(t *testing.T, part string) {
+	t.Helper()
+	const hello = `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}` + "\n" +
+		`{"jsonrpc":"2.0","method":"notifications/initialized"}` + "\n"
+	if _, err := io.WriteString(p.in, hello); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.answers(1, part); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // calls sends requests at once and returns an error unless each gets its answer.
@@ -117,14 +133,11 @@ func TestTwoBridgesRenewTogether(t *testing.T) {
 		t.Fatalf("login: %d", code)
 	}
 	bridges := []*process{
-		startBridge(t, home, server.Server(), "--token-store", "file"),
-		startBridge(t, home, server.Server(), "--token-store", "file"),
+		startBridge(t, home, nil, server.Server(), "--token-store", "file"),
+		startBridge(t, home, nil, server.Server(), "--token-store", "file"),
 	}
 	for _, p := range bridges {
-		_, _ = io.WriteString(p.in, `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`+"\n"+`{"jsonrpc":"2.0","method":"notifications/initialized"}`+"\n")
-		if err := p.answers(1, `"name":"lab"`); err != nil {
-			t.Fatal(err)
-		}
+		p.open(t, `"name":"lab"`)
 	}
 	for round := range 3 {
 		server.ExpireAccess()

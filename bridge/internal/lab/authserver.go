@@ -77,6 +77,8 @@ type grant struct {
 type AuthServer struct {
 	// URL is where it listens; the issuer is URL plus Knobs.Path.
 	URL string
+	// Close ends it before the test does.
+	Close func()
 
 	mu       sync.Mutex
 	knobs    Knobs
@@ -97,7 +99,7 @@ func NewAuthServer(t *testing.T) *AuthServer {
 	}
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(server.Close)
-	s.URL = server.URL
+	s.URL, s.Close = server.URL, server.Close
 	return s
 }
 
