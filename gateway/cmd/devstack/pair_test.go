@@ -46,15 +46,17 @@ func TestTheBridgeAndTheGateway(t *testing.T) {
 	}
 	t.Run("two hosts that start at once share one sign-in", p.twoAtOnce)
 
-	// The gateway is stopped under the first session. A call is answered when it
-	// is back, and so is the next one.
+	// The gateway is stopped under the first session. A call that is made then is
+	// answered when it is back. Only if it went into a connection that was just
+	// being closed, nobody can know whether it was carried out, and the host is
+	// told so. The next call is answered in either case.
 	if err := p.stop(); err != nil {
 		t.Fatal(err)
 	}
 	meanwhile := make(chan error, 1)
 	go func() { meanwhile <- tryAdd(t.Context(), session) }()
 	p.start(t)
-	if err := <-meanwhile; err != nil {
+	if err := <-meanwhile; err != nil && !strings.Contains(err.Error(), "may have been carried out") {
 		t.Error(err)
 	}
 	p.add(t, session)
