@@ -96,7 +96,7 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	all := ""
+	var all strings.Builder
 	for _, page := range []string{"", "login", "logout", "status"} {
 		want, err := pages.ReadFile("help/" + strings.TrimPrefix(page+".txt", ".txt"))
 		if page == "" {
@@ -105,7 +105,7 @@ func TestHelp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all += string(want)
+		all.WriteString(string(want))
 		lines := [][]string{{"help", page}, {page, "--help"}, {page, "https://x.example/mcp", "-h"}}
 		if page == "" {
 			lines = [][]string{{"help"}, {"--help"}, {"-h"}, {"https://x.example/mcp", "--help"}}
@@ -127,11 +127,11 @@ func TestHelp(t *testing.T) {
 		newFlags(name, &options{}).VisitAll(func(f *flag.Flag) { known[f.Name] = true })
 	}
 	for name := range known {
-		if name != "help" && name != "version" && !strings.Contains(all, "--"+name) {
+		if name != "help" && name != "version" && !strings.Contains(all.String(), "--"+name) {
 			t.Errorf("no page has --%s", name)
 		}
 	}
-	for _, option := range regexp.MustCompile(`--([a-z][a-z-]+)`).FindAllStringSubmatch(all, -1) {
+	for _, option := range regexp.MustCompile(`--([a-z][a-z-]+)`).FindAllStringSubmatch(all.String(), -1) {
 		if !known[option[1]] {
 			t.Errorf("a page has %s, which is no option", option[0])
 		}
