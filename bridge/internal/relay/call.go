@@ -39,6 +39,7 @@ type call struct {
 	cancel context.CancelCauseFunc
 	acked  bool          // a subscriptions/listen was; of the goroutine that carries the call
 	tried  time.Time     // when the last attempt began; of the goroutine that carries the call
+	outage time.Duration // how long it waits for the server; of the same goroutine
 	posted atomic.Bool   // it was given to the remote, which may not have written it yet
 	sent   chan struct{} // closed when the request was written to the server
 	done   chan struct{} // closed when it was answered, or needs no answer
@@ -47,7 +48,7 @@ type call struct {
 // newCall enters a request among the unanswered ones. It is nil for one that
 // may not be entered, which is answered.
 func (r *Relay) newCall(m wire.Message, raw []byte) *call {
-	c := &call{m: m, raw: raw, modern: isModern(m), arrived: time.Now(), sent: make(chan struct{}), done: make(chan struct{})}
+	c := &call{m: m, raw: raw, modern: isModern(m), arrived: time.Now(), outage: listPatience, sent: make(chan struct{}), done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(r.life)
 	key := idKey(m.ID)
 	r.mu.Lock()
@@ -159,7 +160,7 @@ func (r *Relay) attempt(c *call) error {
 	session := 0
 	if !c.modern {
 		var err error
-		if session, err = r.link.await(c.ctx, r.stopping, c.deadline(listPatience)); err != nil {
+		if session, err = r.link.await(c.ctx, r.stopping, c.deadline(c.outage)); err != nil {
 			return err
 		}
 		if r.answerForServer(c) {
@@ -204,7 +205,7 @@ func (r *Relay) wait(c *call, err error, try int) error {
 	if status, ok := errors.AsType[*remote.StatusError](err); ok {
 		pause = max(pause, status.RetryAfter)
 	}
-	if until := c.deadline(listPatience); !c.endless() && time.Now().Add(pause).After(until) {
+	if until := c.deadline(c.outage); !c.endless() && time.Now().Add(pause).After(until) {
 		return err
 	}
 	return r.pause(c, pause, err)
@@ -258,6 +259,7 @@ func (r *Relay) waitSignIn(c *call, err error) error {
 			} else if last != nil && !r.waitToken(c.ctx) {
 				return errStopping
 			}
+			c.outage = patience // the person has done their part: the handshake gets what is left
 			r.link.retry()
 			return nil
 		case <-tick.C:

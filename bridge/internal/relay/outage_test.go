@@ -1,0 +1,39 @@
+package relay
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"mcp-gateway/bridge/internal/remote"
+	"mcp-gateway/shared/wire"
+)
+
+const callX = `{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"x"}}`
+
+// slowly answers like the fake does without an answer, initialize only after d.
+func slowly(d time.Duration) func(context.Context, wire.Message, remote.Receive) error {
+	return func(_ context.Context, m wire.Message, receive remote.Receive) error {
+		if m.Method == "initialize" {
+			time.Sleep(d)
+			receive([]byte(welcome))
+			return nil
+		}
+		receive(wire.AppendResult(nil, m.ID, []byte(`{}`)))
+		return nil
+	}
+}
+
+func TestALateSignInStillCarriesTheCall(t *testing.T) {
+	with(t, signedOut, func(t *testing.T, d *desk) {
+		d.send(initialize)
+		d.expectPart(`"id":0`)
+		d.send(greeting)
+		d.send(callX)
+		time.Sleep(30 * time.Second)
+		d.remote.answer = slowly(500 * time.Millisecond)
+		d.remote.set(nil)
+		d.auth.end <- nil
+		d.expect(`{"jsonrpc":"2.0","id":9,"result":{}}`)
+	})
+}
