@@ -146,7 +146,7 @@ func (l *link) await(ctx context.Context, stopping <-chan struct{}, deadline tim
 		case <-now.changed:
 		case <-expired:
 			if now.err == nil {
-				return 0, errors.New("the server does not answer")
+				return 0, &remote.UnreachableError{Err: errors.New("the server does not answer")}
 			}
 			return 0, now.err
 		case <-ctx.Done():

@@ -37,3 +37,16 @@ func TestALateSignInStillCarriesTheCall(t *testing.T) {
 		d.expect(`{"jsonrpc":"2.0","id":9,"result":{}}`)
 	})
 }
+
+func TestAServerThatHangsIsStoodInForAndAnnounced(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.remote.answer = slowly(25 * time.Second)
+		d.send(initialize)
+		d.expectPart(`"id":0`)
+		d.send(listTools)
+		d.expectPart(`"id":1`, `"connection_status"`)
+		d.took(20*time.Second, 22*time.Second)
+		d.send(greeting)
+		d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+	})
+}
