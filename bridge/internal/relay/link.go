@@ -186,10 +186,20 @@ func (r *Relay) connect() {
 		}
 		r.link.opened(err)
 		if err == nil {
-			pause = firstPause
 			r.announce(restarted)
 			restarted = true
+			began := time.Now()
 			r.stay()
+			if time.Since(began) >= lastPause {
+				pause = firstPause
+				continue
+			}
+			// A server that forgets at once, say one that knows no GET and
+			// answers it with 404, is not asked without rest.
+			if !r.rest(pause) {
+				return
+			}
+			pause = min(2*pause, lastPause)
 			continue
 		}
 		r.log.InfoContext(r.life, "no session", "server", r.cfg.Server, "error", err)

@@ -50,3 +50,13 @@ func TestAServerThatHangsIsStoodInForAndAnnounced(t *testing.T) {
 		d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
 	})
 }
+
+func TestSessionsThatAreLostAtOnceAreNotRenewedWithoutRest(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		for range 20 {
+			d.remote.lost <- remote.ErrSession
+		}
+		d.took(5*time.Minute, time.Hour)
+	})
+}
