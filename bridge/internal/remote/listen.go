@@ -25,15 +25,16 @@ func (c *Conn) Listen(ctx context.Context, receive Receive) error {
 	}
 	all := func(message []byte) bool { receive(message); return false } // the stream goes on
 	lastID, wait := "", firstWait
-	for {
+	for first := true; ; first = false {
 		resp, err := c.listen(ctx, s, lastID)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrSession), errors.Is(err, errNoStream):
-			if errors.Is(err, errNoStream) {
-				return nil
-			}
+		case errors.Is(err, errNoStream), errors.Is(err, ErrSession) && first:
+			// A session does not end as it begins: 404 says then that nobody
+			// answers GET here. If it did end, the next call will tell.
+			return nil
+		case errors.Is(err, ErrSession):
 			return err
 		case err == nil:
 			began, pause := time.Now(), time.Duration(0)
