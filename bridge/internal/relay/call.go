@@ -238,7 +238,7 @@ func (r *Relay) waitSignIn(c *call, err error) error {
 	case refused != nil && !c.endless():
 		return fmt.Errorf("%w: %w", err, refused)
 	case errors.Is(refused, errRefusedAgain):
-		return r.pause(c, signInEvery, err)
+		return r.pause(c, signInEvery, err) // there is nothing else to wait for
 	}
 	patience := callPatience
 	if listKind(c.m.Method) != "" {
