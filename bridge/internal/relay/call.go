@@ -35,14 +35,15 @@ type call struct {
 	modern  bool
 	arrived time.Time
 
-	ctx    context.Context // ends when the call is abandoned
-	cancel context.CancelCauseFunc
-	acked  bool          // a subscriptions/listen was; of the goroutine that carries the call
-	tried  time.Time     // when the last attempt began; of the goroutine that carries the call
-	outage time.Duration // how long it waits for the server; of the same goroutine
-	posted atomic.Bool   // it was given to the remote, which may not have written it yet
-	sent   chan struct{} // closed when the request was written to the server
-	done   chan struct{} // closed when it was answered, or needs no answer
+	ctx     context.Context // ends when the call is abandoned
+	cancel  context.CancelCauseFunc
+	acked   bool          // a subscriptions/listen was; of the goroutine that carries the call
+	tried   time.Time     // when the last attempt began; of the same goroutine
+	session int           // which the last attempt used, or 0; of the same goroutine
+	outage  time.Duration // how long it waits for the server; of the same goroutine
+	posted  atomic.Bool   // it was given to the remote, which may not have written it yet
+	sent    chan struct{} // closed when the request was written to the server
+	done    chan struct{} // closed when it was answered, or needs no answer
 }
 
 // newCall enters a request among the unanswered ones. It is nil for one that
@@ -156,11 +157,10 @@ func (r *Relay) carry(c *call) {
 
 // attempt carries a call once. The session it needs is the link's to open.
 func (r *Relay) attempt(c *call) error {
-	c.tried = time.Now()
-	session := 0
+	c.tried, c.session = time.Now(), 0
 	if !c.modern {
 		var err error
-		if session, err = r.link.await(c.ctx, r.stopping, c.deadline(c.outage)); err != nil {
+		if c.session, err = r.link.await(c.ctx, r.stopping, c.deadline(c.outage)); err != nil {
 			return err
 		}
 		if r.answerForServer(c) {
@@ -170,7 +170,7 @@ func (r *Relay) attempt(c *call) error {
 	c.posted.Store(true)
 	err := r.cfg.Remote.Request(c.ctx, c.m, c.raw, remote.Options{Sent: c.markSent}, r.answerOf(c))
 	if errors.Is(err, remote.ErrSession) {
-		r.link.lose(session)
+		r.link.lose(c.session)
 	}
 	return err
 }

@@ -30,3 +30,35 @@ func TestAListenThatIsRefusedAgainDoesNotSpin(t *testing.T) {
 		}
 	})
 }
+
+func TestASignInThatIsLostInASessionEndsWithListChanged(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		d.remote.set(oauth.ErrSignIn)
+		d.send(listTools)
+		d.expectPart(`"id":1`, `"sign_in"`)
+		d.took(20*time.Second, 20*time.Second)
+		d.remote.set(nil)
+		d.auth.end <- nil
+		d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		d.send(listTools)
+		d.expect(realTools)
+		if d.auth.windows() != 1 {
+			t.Errorf("%d windows, want 1", d.auth.windows())
+		}
+	})
+	t.Run("also when the session comes before the stand-in is said", func(t *testing.T) {
+		with(t, signedOut, func(t *testing.T, d *desk) {
+			d.auth.silent = true // no address yet: the stand-in waits for it
+			d.send(initialize)
+			d.expectPart(`"id":0`)
+			d.send(greeting)
+			d.send(listTools)
+			time.Sleep(21 * time.Second)
+			d.remote.set(nil)
+			d.auth.end <- nil
+			d.expectPart(`"id":1`, `"sign_in"`)
+			d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		})
+	})
+}

@@ -50,15 +50,30 @@ func (r *Relay) standIn(c *call, err error) bool {
 	if kind == "" || errors.Is(err, errStopping) || !r.passes(err) {
 		return false
 	}
-	r.mu.Lock()
-	r.standIns[kind] = true
-	r.mu.Unlock()
 	result := r.emptyList(c)
 	if kind == "tools" {
 		result["tools"] = []any{r.standInTool(c, err)}
 	}
+	r.stoodIn(kind)
 	r.reply(c, encode(result))
+	if c.modern {
+		return true
+	}
+	// A session in which nobody is signed in any more is none: the next one is
+	// announced. One that has come meanwhile was announced too early.
+	r.link.lose(c.session)
+	if r.link.isUp() {
+		r.stoodIn(kind)
+		r.announce(false)
+	}
 	return true
+}
+
+// stoodIn notes that a list of that kind is not the server's.
+func (r *Relay) stoodIn(kind string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.standIns[kind] = true
 }
 
 // passes reports whether what keeps a call from the server can pass without a
