@@ -41,6 +41,7 @@ type fakeRemote struct {
 	log    []string // what was asked, in order
 	err    error    // what every request gets
 	answer func(ctx context.Context, m wire.Message, receive remote.Receive) error
+	notify func(ctx context.Context) error
 	hear   remote.Receive // of the open Listen
 	lost   chan error     // ends Listen
 	closed bool
@@ -90,7 +91,10 @@ func (f *fakeRemote) Request(ctx context.Context, m wire.Message, _ []byte, o re
 	return nil
 }
 
-func (f *fakeRemote) Notify(_ context.Context, m wire.Message, raw []byte) error {
+func (f *fakeRemote) Notify(ctx context.Context, m wire.Message, raw []byte) error {
+	if f.notify != nil {
+		return errors.Join(f.note(m.Method), f.notify(ctx))
+	}
 	if m.Kind == wire.KindResponse {
 		return f.note("response " + string(raw))
 	}

@@ -278,7 +278,7 @@ func (r *Relay) rest(pause time.Duration) bool {
 
 // handshake opens a session with the host's own words.
 func (r *Relay) handshake(hello *call) error {
-	ctx, cancel := context.WithTimeoutCause(r.life, handshakeTime, errors.New("no answer to initialize"))
+	ctx, cancel := context.WithTimeoutCause(r.life, handshakeTime, errors.New("no answer to the handshake"))
 	defer cancel()
 	var raw []byte
 	var answer wire.Message
@@ -290,25 +290,31 @@ func (r *Relay) handshake(hello *call) error {
 		return r.fromRemote(message)
 	})
 	switch {
-	case err != nil && ctx.Err() != nil && r.life.Err() == nil:
-		return &remote.UnreachableError{Err: context.Cause(ctx)}
 	case err != nil:
-		return err
+		return r.late(ctx, err)
 	case answer.Error != nil:
 		return &refusedError{server: r.cfg.Server, raw: raw, object: answer.Error}
 	case answer.Result == nil:
 		return fmt.Errorf("%s did not answer initialize", r.cfg.Server)
 	}
 	r.welcomed(hello, raw, answer.Result)
-	if err := r.introduce(); err != nil {
-		return err
+	if err := r.introduce(ctx); err != nil {
+		return r.late(ctx, err)
 	}
-	r.repeatAll()
+	r.repeatAll(ctx)
 	return nil
 }
 
+// late is the error of a handshake: a server that takes too long is not there.
+func (r *Relay) late(ctx context.Context, err error) error {
+	if ctx.Err() != nil && r.life.Err() == nil {
+		return &remote.UnreachableError{Err: context.Cause(ctx)}
+	}
+	return err
+}
+
 // repeatAll makes a new session what the host had made of the one before.
-func (r *Relay) repeatAll() {
+func (r *Relay) repeatAll(ctx context.Context) {
 	r.mu.Lock()
 	replays := make([]replay, 0, len(r.replays))
 	for _, key := range slices.Sorted(maps.Keys(r.replays)) {
@@ -316,7 +322,7 @@ func (r *Relay) repeatAll() {
 	}
 	r.mu.Unlock()
 	for i, p := range replays {
-		r.repeat(i, p)
+		r.repeat(ctx, i, p)
 	}
 }
 

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -156,7 +157,7 @@ func (r *Relay) greet(raw []byte) {
 
 // introduce passes notifications/initialized on: calls come after it. A host that
 // does not send it is not waited for long.
-func (r *Relay) introduce() error {
+func (r *Relay) introduce(ctx context.Context) error {
 	late := time.NewTimer(patient)
 	defer late.Stop()
 	for {
@@ -168,14 +169,14 @@ func (r *Relay) introduce() error {
 			if err != nil {
 				return err
 			}
-			return r.cfg.Remote.Notify(r.life, m, raw)
+			return r.cfg.Remote.Notify(ctx, m, raw)
 		}
 		select {
 		case <-r.greeting:
 		case <-late.C:
 			return nil
-		case <-r.life.Done():
-			return r.life.Err()
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
@@ -261,11 +262,11 @@ func (r *Relay) noteReplay(c *call) {
 }
 
 // repeat does one replay. Its answer is nobody's.
-func (r *Relay) repeat(i int, p replay) {
+func (r *Relay) repeat(ctx context.Context, i int, p replay) {
 	raw := wire.AppendRequest(nil, json.RawMessage(strconv.Quote("mcp-bridge/replay/"+strconv.Itoa(i))), p.method, p.params)
 	m, err := wire.Parse(raw)
 	if err == nil {
-		err = r.cfg.Remote.Request(r.life, m, raw, remote.Options{}, r.fromRemote)
+		err = r.cfg.Remote.Request(ctx, m, raw, remote.Options{}, r.fromRemote)
 	}
 	if err != nil && r.life.Err() == nil && !errors.Is(err, oauth.ErrSignIn) {
 		r.log.WarnContext(r.life, "the new session lacks what the host had set", "method", p.method, "error", err)

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,5 +59,40 @@ func TestSessionsThatAreLostAtOnceAreNotRenewedWithoutRest(t *testing.T) {
 			d.remote.lost <- remote.ErrSession
 		}
 		d.took(5*time.Minute, time.Hour)
+	})
+}
+
+func TestAHandshakeThatHangsIsTriedAgain(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.remote.notify = func(ctx context.Context) error {
+			if d.remote.asked("initialize") > 1 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		d.open()
+		time.Sleep(handshakeTime)
+		d.send(callX)
+		d.expectPart(`"id":9`, `"result"`)
+	})
+	t.Run("in what is repeated", func(t *testing.T) {
+		with(t, signedIn, func(t *testing.T, d *desk) {
+			d.open()
+			d.send(`{"jsonrpc":"2.0","id":5,"method":"logging/setLevel","params":{"level":"debug"}}`)
+			d.expectPart(`"id":5`)
+			d.remote.answer = func(ctx context.Context, m wire.Message, receive remote.Receive) error {
+				if m.Method == "logging/setLevel" {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return slowly(0)(ctx, m, receive)
+			}
+			d.remote.lost <- remote.ErrSession
+			time.Sleep(handshakeTime)
+			d.send(callX)
+			for !strings.Contains(d.next(), `"id":9,"result"`) {
+			}
+		})
 	})
 }
