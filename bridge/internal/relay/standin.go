@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"mcp-gateway/bridge/internal/oauth"
+	"mcp-gateway/bridge/internal/remote"
 	"mcp-gateway/shared/wire"
 )
 
@@ -171,24 +173,48 @@ func (r *Relay) callStandIn(c *call) {
 }
 
 // tryAgain asks for a sign-in if one is needed and waits for its end, and for the
-// session.
+// server.
 func (r *Relay) tryAgain(c *call, signIn bool) error {
-	if signIn && !r.hasToken(c.ctx) {
-		if _, err := r.signIn.start(r.life, &r.work, true, time.Now()); err != nil {
-			return err
-		}
-		if err := r.waitSignIn(c, oauth.ErrSignIn); err != nil {
+	if !signIn {
+		return r.reach(c)
+	}
+	if r.hasToken(c.ctx) && !r.signIn.isActive() {
+		// A token may be there that the server does not take.
+		if err := r.reach(c); !errors.Is(err, oauth.ErrSignIn) {
 			return err
 		}
 	}
-	if c.modern {
+	if _, err := r.signIn.start(r.life, &r.work, true, time.Now()); err != nil {
+		return err
+	}
+	if err := r.waitSignIn(c, oauth.ErrSignIn); err != nil {
+		return err
+	}
+	return r.reach(c)
+}
+
+// reach returns nil when the server answers.
+func (r *Relay) reach(c *call) error {
+	if !c.modern {
+		r.link.retry()
+		_, err := r.link.await(c.ctx, r.stopping, time.Now().Add(listPatience/2))
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(c.ctx, listPatience/2, errors.New("it does not answer"))
+	defer cancel()
+	meta, _ := wire.Member(c.m.Params, "_meta")
+	raw := wire.AppendRequest(nil, json.RawMessage(`"mcp-bridge/reach"`), "server/discover", encode(map[string]any{"_meta": meta}))
+	m, err := wire.Parse(raw)
+	if err == nil {
+		err = r.cfg.Remote.Request(ctx, m, raw, remote.Options{}, r.fromRemote)
+	}
+	if err == nil {
 		for _, listen := range r.openListens() {
 			r.arrived(listen, false)
 		}
-		return nil
+	} else if ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
-	r.link.retry()
-	_, err := r.link.await(c.ctx, r.stopping, time.Now().Add(listPatience/2))
 	return err
 }
 
