@@ -159,6 +159,10 @@ func (r *Relay) callStandIn(c *call) {
 	c.tried = time.Now()
 	value, _ := wire.Member(c.m.Params, "name")
 	err := r.tryAgain(c, string(value) == `"`+signInTool+`"`)
+	if c.ctx.Err() != nil {
+		r.abandon(c)
+		return
+	}
 	text := fmt.Sprintf("%s answers, and you are signed in. Its tools can be used now; list them again.", r.cfg.Server)
 	switch {
 	case errors.Is(err, oauth.ErrSignIn):

@@ -51,3 +51,14 @@ func TestTheSignInToolAsksThoughATokenIsThere(t *testing.T) {
 		})
 	}
 }
+
+func TestACancelledStandInIsNotAnswered(t *testing.T) {
+	with(t, signedOut, func(t *testing.T, d *desk) {
+		d.send(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{` + modernMeta + `}}`)
+		d.expectPart(`"sign_in"`)
+		d.send(callTool(signInTool))
+		synctest.Wait()
+		d.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`)
+		d.silent()
+	})
+}
