@@ -169,7 +169,7 @@ func isOutage(err error) bool {
 
 // connect keeps a session open for as long as the bridge lives.
 func (r *Relay) connect() {
-	pause, restarted := firstPause, false
+	pause, restarted, asked := firstPause, false, false
 	for r.life.Err() == nil {
 		r.mu.Lock()
 		hello := r.hello
@@ -187,7 +187,7 @@ func (r *Relay) connect() {
 		r.link.opened(err)
 		if err == nil {
 			r.announce(restarted)
-			restarted = true
+			restarted, asked = true, false
 			began := time.Now()
 			r.stay()
 			if time.Since(began) >= lastPause {
@@ -204,10 +204,10 @@ func (r *Relay) connect() {
 		}
 		r.log.InfoContext(r.life, "no session", "server", r.cfg.Server, "error", err)
 		if errors.Is(err, oauth.ErrSignIn) {
-			if !r.signedInAgain() {
+			if !r.signedInAgain(asked) {
 				return
 			}
-			pause = firstPause
+			pause, asked = firstPause, true
 			continue
 		}
 		if !r.rest(pause) {
@@ -217,10 +217,14 @@ func (r *Relay) connect() {
 	}
 }
 
-// signedInAgain waits for a sign-in, which it starts. It reports false when the
-// bridge ends.
-func (r *Relay) signedInAgain() bool {
-	running, err := r.signIn.start(r.life, &r.work, false, time.Now())
+// signedInAgain waits for a sign-in, which it starts if the person has not been
+// asked since there was a session: after that only calls ask, for a person who may
+// be there. It reports false when the bridge ends.
+func (r *Relay) signedInAgain(asked bool) bool {
+	running, err := r.signIn.current(), errRefusedAgain
+	if !asked || r.signIn.isActive() {
+		running, err = r.signIn.start(r.life, &r.work, false, time.Now())
+	}
 	every := lookEvery
 	if errors.Is(err, errRefusedAgain) {
 		every = signInEvery // there is a token, which the server does not take

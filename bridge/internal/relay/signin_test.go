@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,4 +62,40 @@ func TestASignInThatIsLostInASessionEndsWithListChanged(t *testing.T) {
 			d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
 		})
 	})
+}
+
+func TestNobodyAtTheScreenIsAskedOnce(t *testing.T) {
+	for name, outcome := range map[string]error{"declined": errors.New("the person declined"), "refused again": nil} {
+		t.Run(name, func(t *testing.T) {
+			// The token that is there is one that the server does not take.
+			with(t, func(d *desk) { signedIn(d); signedOut(d) }, func(t *testing.T, d *desk) {
+				d.send(initialize)
+				d.expectPart(`"id":0`)
+				synctest.Wait()
+				go func() {
+					for d.auth.windows() < 20 { // the browser knows the person: it answers by itself
+						select {
+						case d.auth.end <- outcome:
+						case <-t.Context().Done():
+							return
+						}
+					}
+				}()
+				time.Sleep(time.Hour)
+				if n := d.auth.windows(); n != 1 {
+					t.Errorf("%d windows in an hour without a call, want 1", n)
+				}
+				if n := d.remote.asked("initialize"); n > 100 && outcome == nil {
+					t.Errorf("%d attempts in an hour", n)
+				}
+				d.send(callX)
+				synctest.Wait()
+				if n := d.auth.windows(); n != 2 {
+					t.Errorf("%d windows after a call, want 2", n)
+				}
+				d.remote.set(nil)
+				d.expectPart(`"id":9`)
+			})
+		})
+	}
 }
