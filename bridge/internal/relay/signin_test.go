@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,7 +59,8 @@ func TestASignInThatIsLostInASessionEndsWithListChanged(t *testing.T) {
 			time.Sleep(21 * time.Second)
 			d.remote.set(nil)
 			d.auth.end <- nil
-			d.expectPart(`"id":1`, `"sign_in"`)
+			for !strings.Contains(d.next(), `"id":1,"result"`) { // it may be announced before, too
+			}
 			d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
 		})
 	})
