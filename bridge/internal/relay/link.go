@@ -171,18 +171,13 @@ func isOutage(err error) bool {
 func (r *Relay) connect() {
 	pause, restarted, asked := firstPause, false, false
 	for r.life.Err() == nil {
-		r.mu.Lock()
-		hello := r.hello
-		r.mu.Unlock()
+		hello := r.greeter()
 		err := r.handshake(hello)
 		if r.life.Err() != nil {
 			return
 		}
-		r.mu.Lock()
-		anew := r.hello != hello
-		r.mu.Unlock()
-		if anew {
-			continue // the host has begun anew meanwhile
+		if r.greeter() != hello {
+			continue // the host has begun anew
 		}
 		r.link.opened(err)
 		if err == nil {
@@ -278,6 +273,13 @@ func (r *Relay) rest(pause time.Duration) bool {
 		return false
 	}
 	return true
+}
+
+// greeter returns the host's last initialize.
+func (r *Relay) greeter() *call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hello
 }
 
 // handshake opens a session with the host's own words.

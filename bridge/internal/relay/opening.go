@@ -28,6 +28,7 @@ func (r *Relay) open(c *call) {
 	r.mu.Lock()
 	first := r.hello == nil
 	r.hello, r.greeted, r.told = c, nil, nil
+	clear(r.replays) // the host begins anew
 	r.mu.Unlock()
 	if first {
 		r.work.Go(r.connect)
