@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -95,4 +96,23 @@ func TestAHandshakeThatHangsIsTriedAgain(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestTheHostMayGoOnWhileTheBridgeEnds(t *testing.T) {
+	for range 50 {
+		with(t, signedIn, func(t *testing.T, d *desk) {
+			d.open()
+			go func() {
+				for {
+					if _, err := io.WriteString(d.in, `{"jsonrpc":"2.0","method":"notifications/progress"}`+"\n"); err != nil {
+						return
+					}
+				}
+			}()
+			d.stop() // SIGTERM
+			if err := <-d.ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

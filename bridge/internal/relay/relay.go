@@ -101,6 +101,9 @@ type Relay struct {
 	known    chan struct{} // closed when it is known whether a token is there
 	greeting chan struct{} // has one when the host sent notifications/initialized
 
+	intake sync.Mutex // guards below, and is held while a message is taken
+	ended  bool
+
 	mu       sync.Mutex // guards below
 	calls    map[string]*call
 	listens  map[string]*call // of them, the open subscriptions/listen
@@ -144,6 +147,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	r.drain()
 	end(errStopping)
+	r.refuse()
 	r.work.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
@@ -171,7 +175,9 @@ func (r *Relay) read() error {
 		raw, err := r.cfg.Host.Read()
 		switch {
 		case err == nil:
-			r.fromHost(raw)
+			if !r.accept(raw) {
+				return nil
+			}
 		case errors.Is(err, host.ErrTooLong):
 			r.say(wire.AppendError(nil, nil, wire.CodeInvalidRequest, err.Error(), nil))
 		case errors.Is(err, io.EOF):
@@ -180,6 +186,25 @@ func (r *Relay) read() error {
 			return fmt.Errorf("read from the host: %w", err)
 		}
 	}
+}
+
+// accept takes a message of the host. It reports false when the bridge has ended:
+// what a message starts then, nobody would wait for.
+func (r *Relay) accept(raw []byte) bool {
+	r.intake.Lock()
+	defer r.intake.Unlock()
+	if r.ended {
+		return false
+	}
+	r.fromHost(raw)
+	return true
+}
+
+// refuse ends accept.
+func (r *Relay) refuse() {
+	r.intake.Lock()
+	defer r.intake.Unlock()
+	r.ended = true
 }
 
 // drain lets calls that the server has come to their end. Those that wait for
