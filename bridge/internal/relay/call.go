@@ -201,10 +201,7 @@ func (r *Relay) wait(c *call, err error, try int) error {
 	case !isOutage(err):
 		return err
 	}
-	pause := min(firstPause<<min(try, 3), 2*time.Second)
-	if status, ok := errors.AsType[*remote.StatusError](err); ok {
-		pause = max(pause, status.RetryAfter)
-	}
+	pause := max(min(firstPause<<min(try, 3), 2*time.Second), asksToWait(err))
 	if until := c.deadline(c.outage); !c.endless() && time.Now().Add(pause).After(until) {
 		return err
 	}

@@ -191,7 +191,7 @@ func (r *Relay) connect() {
 			}
 			// A server that forgets at once, say one that knows no GET and
 			// answers it with 404, is not asked without rest.
-			if !r.rest(pause) {
+			if !r.rest(pause, 0) {
 				return
 			}
 			pause = min(2*pause, lastPause)
@@ -205,7 +205,7 @@ func (r *Relay) connect() {
 			pause, asked = firstPause, true
 			continue
 		}
-		if !r.rest(pause) {
+		if !r.rest(pause, asksToWait(err)) {
 			return
 		}
 		pause = min(2*pause, lastPause)
@@ -255,9 +255,19 @@ func (r *Relay) signedInAgain(asked bool) bool {
 	}
 }
 
-// rest waits before the next attempt. A call that waits shortens it.
-func (r *Relay) rest(pause time.Duration) bool {
-	least := time.NewTimer(min(pause, time.Second))
+// asksToWait returns for how long the server does not want to be asked, within
+// reason (RFC 9110 §10.2.3).
+func asksToWait(err error) time.Duration {
+	if status, ok := errors.AsType[*remote.StatusError](err); ok {
+		return min(status.RetryAfter, lastPause)
+	}
+	return 0
+}
+
+// rest waits before the next attempt. A call that waits shortens it, but not below
+// what the server asks for.
+func (r *Relay) rest(pause, asked time.Duration) bool {
+	least := time.NewTimer(max(min(pause, time.Second), asked))
 	defer least.Stop()
 	full := time.NewTimer(pause + time.Duration(rand.Int64N(int64(pause)/4+1)))
 	defer full.Stop()
@@ -311,10 +321,15 @@ func (r *Relay) handshake(hello *call) error {
 	return nil
 }
 
-// late is the error of a handshake: a server that takes too long is not there.
+// late is the error of a handshake: a server that takes too long is not there, nor
+// is one that a gateway before it cannot reach. To repeat a handshake does no harm.
 func (r *Relay) late(ctx context.Context, err error) error {
 	if ctx.Err() != nil && r.life.Err() == nil {
 		return &remote.UnreachableError{Err: context.Cause(ctx)}
+	}
+	status, ok := errors.AsType[*remote.StatusError](err)
+	if ok && (status.Status == http.StatusBadGateway || status.Status == http.StatusGatewayTimeout) {
+		return &remote.UnreachableError{Err: err}
 	}
 	return err
 }

@@ -116,3 +116,47 @@ func TestTheHostMayGoOnWhileTheBridgeEnds(t *testing.T) {
 		})
 	}
 }
+
+func TestAHandshakeHonoursRetryAfter(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.remote.err = &remote.StatusError{Status: 429, RetryAfter: 15 * time.Second}
+		d.send(initialize)
+		d.expectPart(`"id":0`)
+		d.send(listTools)
+		time.Sleep(14 * time.Second)
+		if n := d.remote.asked("initialize"); n != 1 {
+			t.Errorf("%d attempts in 14 seconds, want 1", n)
+		}
+		d.remote.set(nil)
+		d.expect(realTools)
+		d.took(15*time.Second, 20*time.Second)
+	})
+	t.Run("within reason", func(t *testing.T) {
+		with(t, signedIn, func(t *testing.T, d *desk) {
+			d.remote.err = &remote.StatusError{Status: 503, RetryAfter: 24 * time.Hour}
+			d.send(initialize)
+			d.expectPart(`"id":0`)
+			time.Sleep(time.Second)
+			d.remote.set(nil)
+			time.Sleep(2 * lastPause)
+			d.send(callX)
+			d.expectPart(`"id":9`, `"result"`)
+		})
+	})
+}
+
+func TestAGatewayWithoutItsServerIsAnOutageOfTheHandshake(t *testing.T) {
+	for _, status := range []int{502, 503, 504} {
+		with(t, signedIn, func(t *testing.T, d *desk) {
+			d.remote.err = &remote.StatusError{Status: status}
+			d.send(initialize)
+			d.expectPart(`"id":0`)
+			d.send(greeting)
+			d.send(listTools)
+			time.Sleep(5 * time.Second)
+			d.silent()
+			d.remote.set(nil)
+			d.expect(realTools)
+		})
+	}
+}
