@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
@@ -224,7 +225,7 @@ func (c *Conn) send(ctx context.Context, r request) (*http.Response, error) {
 	for sends := 1; ; sends++ {
 		token, err := c.cfg.Auth.Token(ctx)
 		if err != nil {
-			return nil, err
+			return nil, offline(ctx, err)
 		}
 		resp, err := c.sendOnce(ctx, r, token)
 		if err != nil {
@@ -239,9 +240,18 @@ func (c *Conn) send(ctx context.Context, r request) (*http.Response, error) {
 		}
 		discard(resp)
 		if err := c.cfg.Auth.Rejected(ctx, token, resp.StatusCode, resp.Header); err != nil {
-			return nil, err
+			return nil, offline(ctx, err)
 		}
 	}
+}
+
+// offline is the error of a request that has no token. If the network is why, it
+// passes, and the server has not carried anything out.
+func offline(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[net.Error](err); ok && ctx.Err() == nil {
+		return &UnreachableError{Err: err}
+	}
+	return err
 }
 
 // refusesToken reports whether another token may help.
@@ -260,6 +270,8 @@ func refusesToken(resp *http.Response) bool {
 func (c *Conn) sendOnce(ctx context.Context, r request, token string) (*http.Response, error) {
 	var wrote atomic.Bool
 	trace := &httptrace.ClientTrace{
+		// The transport tries another connection only if nothing came of this.
+		GetConn:      func(string) { wrote.Store(false) },
 		WroteHeaders: func() { wrote.Store(true) },
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
 			if r.sent != nil && info.Err == nil {
