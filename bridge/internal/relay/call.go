@@ -144,7 +144,7 @@ func (r *Relay) carry(c *call) {
 			r.abandon(c)
 			return
 		}
-		if errors.Is(err, remote.ErrSession) && !renewed {
+		if errors.Is(err, remote.ErrSession) && !errors.Is(err, remote.ErrInterrupted) && !renewed {
 			renewed = true
 			continue
 		}

@@ -161,16 +161,34 @@ func (c *Conn) follow(ctx context.Context, x exchange, resp *http.Response) erro
 		if x.modern != "" || lastID == "" {
 			return interrupted(ctx, err)
 		}
-		for resp = nil; resp == nil; {
-			if vain++; lastID != before {
-				vain, before = 0, lastID
-			}
-			if vain >= maxResumes || !sleep(ctx, pause) {
-				return interrupted(ctx, err)
-			}
-			if resp, err = c.listen(ctx, x.session, lastID); errors.Is(err, ErrSession) {
-				return interrupted(ctx, err) // the call was taken on, so it is not repeated
-			}
+		if lastID != before {
+			vain = 0
+		}
+		if resp, err = c.resume(ctx, x.session, lastID, pause, &vain); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
+}
+
+// resume opens a stream after the event with that id. What it gives up on has been
+// taken on by the server, so that no error of it may lead to a repetition.
+func (c *Conn) resume(ctx context.Context, s session, lastID string, pause time.Duration, vain *int) (*http.Response, error) {
+	for {
+		if *vain++; *vain > maxResumes {
+			return nil, errors.New("its stream brings nothing more")
+		}
+		if !sleep(ctx, pause) {
+			return nil, ctx.Err()
+		}
+		resp, err := c.listen(ctx, s, lastID)
+		if err == nil {
+			return resp, nil
+		}
+		_, unreachable := errors.AsType[*UnreachableError](err)
+		_, status := errors.AsType[*StatusError](err)
+		passes := unreachable || status || errors.Is(err, ErrInterrupted)
+		if !passes || errors.Is(err, ErrSession) || errors.Is(err, errNoStream) {
+			return nil, err
 		}
 	}
 }
@@ -208,7 +226,9 @@ func interrupted(ctx context.Context, cause error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("%w: %w", ErrInterrupted, cause)
+	// Only the words of the cause: as an error it could say that a repetition
+	// does no harm, which is true of what it is about and not of the request.
+	return fmt.Errorf("%w: %v", ErrInterrupted, cause)
 }
 
 // request is what send sends.
@@ -305,7 +325,7 @@ func (c *Conn) sendOnce(ctx context.Context, r request, token string) (*http.Res
 	if !wrote.Load() {
 		return nil, &UnreachableError{Err: err}
 	}
-	return nil, fmt.Errorf("%w: %w", ErrInterrupted, err)
+	return nil, interrupted(ctx, err)
 }
 
 // readBody reads a whole body, in one piece if its size is known.
@@ -325,8 +345,11 @@ func readBody(resp *http.Response) ([]byte, error) {
 	return body, err
 }
 
-// discard ends a response so that its connection can be used again.
+// discard ends a response so that its connection can be used again, if its rest
+// comes soon.
 func discard(resp *http.Response) {
+	timer := time.AfterFunc(tail, func() { _ = resp.Body.Close() })
+	defer timer.Stop()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
 	_ = resp.Body.Close()
 }

@@ -60,6 +60,7 @@ func (a *tokens) Rejected(_ context.Context, used string, status int, _ http.Hea
 type rig struct {
 	*remote.Conn
 	url  string
+	stop func() // ends the server, and every connection
 	auth *tokens
 
 	mu   sync.Mutex
@@ -82,6 +83,7 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	}))
 	t.Cleanup(server.Close)
 	r.url = server.URL + "/mcp"
+	r.stop = func() { _ = server.Listener.Close(); go server.CloseClientConnections() }
 	r.Conn = remote.New(remote.Config{URL: r.url, HTTP: server.Client(), Auth: r.auth, UserAgent: "test/1", Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Second)

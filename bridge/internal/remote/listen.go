@@ -37,15 +37,17 @@ func (c *Conn) Listen(ctx context.Context, receive Receive) error {
 		case errors.Is(err, ErrSession):
 			return err
 		case err == nil:
-			began, pause := time.Now(), time.Duration(0)
+			began, before, pause := time.Now(), lastID, time.Duration(0)
 			_, err = readStream(resp, all, &lastID, &pause)
-			if time.Since(began) > lastWait {
-				wait = firstWait
+			if lastID != before || time.Since(began) > lastWait {
+				wait = firstWait // it works
 			}
-			wait = max(wait, pause)
+			if pause > 0 {
+				wait = pause // as the server asks
+			}
 		}
 		c.cfg.Logger.DebugContext(ctx, "the stream of the server ended", "error", err, "again in", wait)
-		if !sleep(ctx, wait/2+rand.N(wait)) {
+		if !sleep(ctx, wait+rand.N(wait/2+1)) {
 			return ctx.Err()
 		}
 		wait = min(2*wait, lastWait)

@@ -16,8 +16,12 @@ import (
 // takes messages.
 const endpointTime = 10 * time.Second
 
-// errNotOld: the server does not speak HTTP+SSE at this address.
-var errNotOld = errors.New("no stream of HTTP+SSE")
+var (
+	// errNotOld: the server does not speak HTTP+SSE at this address.
+	errNotOld = errors.New("no stream of HTTP+SSE")
+	// errForeign: it does, and wants messages sent elsewhere.
+	errForeign = errors.New("the server names an address for messages that is not its own")
+)
 
 // oldStream is a session of the HTTP+SSE transport (MCP 2024-11-05 Transports): one
 // stream with everything that the server says, and an address for the rest.
@@ -87,10 +91,10 @@ func (c *Conn) resolve(endpoint string) (string, error) {
 	}
 	target, err := base.Parse(endpoint)
 	if err != nil {
-		return "", fmt.Errorf("the server names an address for messages that is none: %w", err)
+		return "", fmt.Errorf("%w: %w", errForeign, err)
 	}
 	if origin(target) != origin(base) {
-		return "", fmt.Errorf("the server wants messages sent to %s, which is somebody else", clean(target.Redacted()))
+		return "", fmt.Errorf("%w: %s", errForeign, clean(target.Redacted()))
 	}
 	return target.String(), nil
 }

@@ -118,7 +118,6 @@ func (c *Conn) Notify(ctx context.Context, m wire.Message, raw []byte) error {
 // Initialize opens a session with the host's request and forgets the one before. A
 // server that does not know Streamable HTTP is spoken to over HTTP+SSE.
 func (c *Conn) Initialize(ctx context.Context, m wire.Message, raw []byte, receive Receive) error {
-	c.begin(session{})
 	var s session
 	x := exchange{m: m, raw: raw, opened: func(id string) { s.id = id }, receive: func(message []byte) bool {
 		if !receive(message) {
@@ -141,13 +140,13 @@ func (c *Conn) Initialize(ctx context.Context, m wire.Message, raw []byte, recei
 	case oldErr == nil:
 		c.begin(session{old: old})
 		return old.request(ctx, m, raw, Options{}, receive)
-	case errors.Is(oldErr, errNotOld) && status.rpc != nil:
+	case !errors.Is(oldErr, errForeign) && status.rpc != nil:
 		receive(status.rpc) // what the server said first is the answer
 		return nil
-	case errors.Is(oldErr, errNotOld):
-		return err
-	default:
+	case errors.Is(oldErr, errForeign):
 		return oldErr
+	default:
+		return err
 	}
 }
 
@@ -160,7 +159,12 @@ func (c *Conn) Close(ctx context.Context) error {
 	if s.id == "" {
 		return nil
 	}
-	resp, err := c.send(ctx, request{method: http.MethodDelete, url: c.cfg.URL, header: exchange{session: s}.header()})
+	// With the token that there is: nobody signs in to say good-bye.
+	token, err := c.cfg.Auth.Token(ctx)
+	if err != nil {
+		return fmt.Errorf("end the session: %w", err)
+	}
+	resp, err := c.sendOnce(ctx, request{method: http.MethodDelete, url: c.cfg.URL, header: exchange{session: s}.header()}, token)
 	if err != nil {
 		return fmt.Errorf("end the session: %w", err)
 	}

@@ -3,6 +3,7 @@ package remote_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -528,5 +529,98 @@ func TestAnswersOfAnySizeAreWhole(t *testing.T) {
 	r.begin(t)
 	if got, err := r.request(t, call); !errors.Is(err, remote.ErrInterrupted) || got != nil {
 		t.Errorf("half an answer: %q, %v", got, err)
+	}
+}
+
+// A call that the server took on must not look like one that can be repeated,
+// whatever becomes of its stream.
+func TestALostStreamIsNeverSafeToRepeat(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{401, 403, 404, 405, 429, 500, 501, 503} {
+		gets := atomic.Int64{}
+		r := newRig(t, session(func(w http.ResponseWriter, req *http.Request) {
+			if req.Method == http.MethodPost {
+				stream(w)("id: a1\nretry: 1\ndata:\n\n")
+				return
+			}
+			gets.Add(1)
+			w.WriteHeader(status)
+		}))
+		r.begin(t)
+		_, err := r.request(t, call)
+		_, isStatus := errors.AsType[*remote.StatusError](err)
+		_, unreachable := errors.AsType[*remote.UnreachableError](err)
+		if !errors.Is(err, remote.ErrInterrupted) || errors.Is(err, remote.ErrSession) || isStatus || unreachable {
+			t.Errorf("%d: %v", status, err)
+		}
+		final := status == 401 || status == 403 || status == 404 || status == 405 || status == 501
+		if n := gets.Load(); final && n != 1 || n > 11 {
+			t.Errorf("%d: asked %d times", status, n)
+		}
+	}
+	var server *rig
+	var once sync.Once
+	server = newRig(t, session(func(w http.ResponseWriter, _ *http.Request) {
+		stream(w)("id: a1\nretry: 1\ndata:\n\n")
+		once.Do(server.stop) // nobody is there to resume it
+	}))
+	server.begin(t)
+	_, err := server.request(t, call)
+	if _, unreachable := errors.AsType[*remote.UnreachableError](err); !errors.Is(err, remote.ErrInterrupted) || unreachable {
+		t.Errorf("gone: %v", err)
+	}
+}
+
+func TestABodyWithoutAnEndHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, session(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodDelete {
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+		_ = http.NewResponseController(w).Flush()
+		<-req.Context().Done()
+	}))
+	r.begin(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := r.Notify(ctx, parse(t, hint), []byte(hint)); err != nil || ctx.Err() != nil {
+		t.Errorf("%v, %v", err, ctx.Err())
+	}
+}
+
+func TestAStreamThatWorksIsOpenedAgainSoon(t *testing.T) {
+	t.Parallel()
+	var opens atomic.Int64
+	r := newRig(t, session(func(w http.ResponseWriter, req *http.Request) {
+		if n := opens.Add(1); req.Method == http.MethodGet && n < 50 {
+			stream(w)(fmt.Sprintf("id: %d\nretry: 1\n%s", n, event(hint)))
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	r.begin(t)
+	// With a wait that doubles, this would take years.
+	if err := r.Listen(t.Context(), func([]byte) bool { return false }); !errors.Is(err, remote.ErrSession) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAFailedInitializeLeavesTheSession(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, session(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Mcp-Session-Id") != "s1" {
+			t.Errorf("a call without its session")
+		}
+		reply(w, http.StatusOK, answer)
+	}))
+	r.begin(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Initialize(ctx, parse(t, initialize), []byte(initialize), func([]byte) bool { return true }); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := r.request(t, call); err != nil {
+		t.Error(err)
 	}
 }
