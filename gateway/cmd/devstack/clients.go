@@ -19,16 +19,22 @@ const keychainTime = 30 * time.Second
 
 // stdioServer is a server that a client starts, in the form that all of them read.
 type stdioServer struct {
-	Command string   `json:"command"`
-	Args    []string `json:"args"`
+	Command string            `json:"command"`
+	Args    []string          `json:"args"`
+	Env     map[string]string `json:"env,omitempty"`
 }
 
 // bridge is the mcp-bridge that clients are told to start.
 type bridge struct {
 	path string // absolute, or "" if it is not built
 	args []string
+	env  map[string]string
 	note string // why it has these arguments, or ""
 }
+
+// screenVariables are those by which a program on Linux finds the screen and the
+// keychain. Many clients keep them from what they start.
+var screenVariables = []string{"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"}
 
 // printClients says how to connect each client to the gateway at url.
 func printClients(w io.Writer, url string, b bridge) {
@@ -52,7 +58,7 @@ func printClients(w io.Writer, url string, b bridge) {
 	}
 	args := append([]string{mcp}, b.args...)
 	p("Claude Desktop %s", claudeConfig())
-	p("%s", indented(servers(stdioServer{b.path, args})))
+	p("%s", indented(servers(stdioServer{b.path, args, b.env})))
 	p("               Cursor and Windsurf take the same, in their files, to connect through mcp-bridge.")
 	if b.note != "" {
 		p("               %s", b.note)
@@ -90,7 +96,7 @@ func claudeConfig() string {
 
 // findBridge looks for bin/mcp-bridge, and asks it whether there is a keychain for
 // its tokens.
-func findBridge(ctx context.Context) bridge {
+func findBridge(ctx context.Context, getenv func(string) (string, bool)) bridge {
 	name := "mcp-bridge"
 	if runtime.GOOS == "windows" {
 		name += ".exe"
@@ -102,7 +108,14 @@ func findBridge(ctx context.Context) bridge {
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
 		return bridge{}
 	}
-	b := bridge{path: path}
+	b := bridge{path: path, env: map[string]string{}}
+	if runtime.GOOS == "linux" {
+		for _, name := range screenVariables {
+			if value, ok := getenv(name); ok && value != "" {
+				b.env[name] = value
+			}
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, keychainTime)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, "status", "--json").Output()

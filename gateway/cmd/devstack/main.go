@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv fu
 		return fmt.Errorf("%w; is it running already? --port takes another", err)
 	}
 	public := fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port) //nolint:errcheck // a tcp listener
-	s := stack{public: public, state: *state, env: env, stdout: stdout, logger: logger}
+	s := stack{public: public, state: *state, env: env, desktop: getenv, stdout: stdout, logger: logger}
 	return s.run(ctx, listener)
 }
 
@@ -110,8 +110,10 @@ type stack struct {
 	public string
 	state  string
 	env    func(string) (string, bool)
-	stdout io.Writer
-	logger *slog.Logger
+	// desktop is the environment of the process, without files.
+	desktop func(string) (string, bool)
+	stdout  io.Writer
+	logger  *slog.Logger
 }
 
 func (s stack) run(ctx context.Context, listener net.Listener) error {
@@ -209,5 +211,5 @@ func (s stack) ready(ctx context.Context, simulated bool) {
 	} else {
 		_, _ = fmt.Fprintf(s.stdout, "Sign-in is with Microsoft. The application must have the redirect URI %s/callback (platform Web).\n", s.public)
 	}
-	printClients(s.stdout, s.public, findBridge(ctx))
+	printClients(s.stdout, s.public, findBridge(ctx, s.desktop))
 }

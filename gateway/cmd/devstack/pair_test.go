@@ -131,7 +131,7 @@ func newPair(t *testing.T) *pair {
 // address, with the state of the former.
 func (p *pair) start(t *testing.T) {
 	t.Helper()
-	out, stop := devstackOn(t, nil, p.port)
+	out, stop := devstackOn(t, map[string]string{"DISPLAY": ":0"}, p.port)
 	text := readClients(t, out, stop)
 	p.stop = sync.OnceValue(stop)
 	p.port = regexp.MustCompile(`http://localhost:(\d+)/mcp`).FindStringSubmatch(text)[1]
@@ -315,7 +315,7 @@ func (p *pair) twoAtOnce(t *testing.T) {
 }
 
 // typeScript is the same with the SDK that most hosts are made of. It hands a
-// server only some of its own environment, so what the desktop sets is in the
+// server only some of its own environment: what finds the screen is in the
 // configuration.
 func (p *pair) typeScript(t *testing.T, home, protocol string) {
 	node, err := exec.LookPath("node")
@@ -323,9 +323,10 @@ func (p *pair) typeScript(t *testing.T, home, protocol string) {
 	if err != nil || missing != nil {
 		leftOut(t, "Node clients (run npm ci --prefix testdata/clients)")
 	}
-	server := p.entry
-	server.Env = map[string]string{"DISPLAY": ":0"}
-	config, err := json.Marshal(map[string]any{"mcpServers": map[string]entry{"gateway": server}})
+	if p.entry.Env["DISPLAY"] != ":0" {
+		t.Fatalf("the printed configuration hands no screen on: %v", p.entry.Env)
+	}
+	config, err := json.Marshal(map[string]any{"mcpServers": map[string]entry{"gateway": p.entry}})
 	if err != nil {
 		t.Fatal(err)
 	}
