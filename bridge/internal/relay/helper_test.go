@@ -101,7 +101,7 @@ func (f *fakeRemote) Notify(ctx context.Context, m wire.Message, raw []byte) err
 	return f.note(m.Method)
 }
 
-func (f *fakeRemote) Initialize(_ context.Context, m wire.Message, raw []byte, receive remote.Receive) error {
+func (f *fakeRemote) Initialize(ctx context.Context, m wire.Message, raw []byte, receive remote.Receive) error {
 	if string(raw) != initialize && !strings.Contains(string(raw), `"initialize"`) {
 		return fmt.Errorf("initialize is not the host's: %s", raw)
 	}
@@ -109,7 +109,7 @@ func (f *fakeRemote) Initialize(_ context.Context, m wire.Message, raw []byte, r
 		return err
 	}
 	if f.answer != nil {
-		return f.answer(context.Background(), m, receive)
+		return f.answer(ctx, m, receive)
 	}
 	receive([]byte(welcome))
 	return nil

@@ -147,8 +147,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	r.drain()
 	end(errStopping)
-	r.refuse()
-	r.work.Wait()
+	r.settle()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
 	if closeErr := r.cfg.Remote.Close(last); closeErr != nil {
@@ -185,6 +184,23 @@ func (r *Relay) read() error {
 		default:
 			return fmt.Errorf("read from the host: %w", err)
 		}
+	}
+}
+
+// settle waits for what has begun, but not for a host that does not read what it
+// is told: a write that it keeps waiting ends with the output.
+func (r *Relay) settle() {
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		r.refuse()
+		r.work.Wait()
+	}()
+	late := time.NewTimer(lastWords)
+	defer late.Stop()
+	select {
+	case <-settled:
+	case <-late.C:
 	}
 }
 

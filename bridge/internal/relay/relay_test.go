@@ -77,7 +77,6 @@ func TestSignedOutInitializeIsAnsweredAtOnce(t *testing.T) {
 func TestAServerThatDoesNotAnswerDoesNotDelayInitialize(t *testing.T) {
 	with(t, func(*desk) {}, func(t *testing.T, d *desk) {
 		d.remote.answer = func(ctx context.Context, _ wire.Message, _ remote.Receive) error { <-ctx.Done(); return ctx.Err() }
-		d.remote.answer = func(context.Context, wire.Message, remote.Receive) error { time.Sleep(time.Minute); return errDown }
 		d.send(initialize)
 		d.expectPart(`"id":0`, `"result"`)
 		d.took(0, 100*time.Millisecond)
