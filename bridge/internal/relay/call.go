@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,7 @@ type call struct {
 	session int           // which the last attempt used, or 0; of the same goroutine
 	outage  time.Duration // how long it waits for the server; of the same goroutine
 	posted  atomic.Bool   // it was given to the remote, which may not have written it yet
+	once    sync.Once     // closes sent
 	sent    chan struct{} // closed when the request was written to the server
 	done    chan struct{} // closed when it was answered, or needs no answer
 }
@@ -117,6 +119,7 @@ func (r *Relay) request(m wire.Message, raw []byte) {
 	case m.Method == "initialize" && !c.modern:
 		r.open(c)
 	case m.Method == "ping" && !c.modern && !r.link.isUp():
+		defer c.cancel(nil) // or it stays with life until the end
 		r.reply(c, json.RawMessage(`{}`))
 	case r.standInCalled(c):
 		r.work.Go(func() { defer c.cancel(nil); r.callStandIn(c) })
@@ -176,14 +179,8 @@ func (r *Relay) attempt(c *call) error {
 }
 
 // markSent says that the request was written. It may be called again for a
-// repetition.
-func (c *call) markSent() {
-	select {
-	case <-c.sent:
-	default:
-		close(c.sent)
-	}
-}
+// repetition, also while the transport still reports the attempt before.
+func (c *call) markSent() { c.once.Do(func() { close(c.sent) }) }
 
 // deadline is when a call that began to wait has waited for too long.
 func (c *call) deadline(patience time.Duration) time.Time { return c.arrived.Add(patience) }

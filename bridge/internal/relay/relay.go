@@ -79,7 +79,8 @@ type Config struct {
 	// Version names this build to a host that no server has answered yet.
 	Version string
 	// Remembered is what Remember was last given for this server, or nil: no
-	// secrets, answers to the host for the time until the server answers.
+	// secrets, answers to the host for the time until the server answers. A nil
+	// Remember forgets.
 	Remembered []byte
 	Remember   func([]byte)
 	Logger     *slog.Logger
@@ -119,6 +120,9 @@ type Relay struct {
 
 // New returns a Relay. It starts nothing.
 func New(cfg Config) *Relay {
+	if cfg.Remember == nil {
+		cfg.Remember = func([]byte) {}
+	}
 	r := &Relay{
 		cfg: cfg, log: cfg.Logger, memory: newMemory(cfg.Remembered),
 		stopping: make(chan struct{}), known: make(chan struct{}), greeting: make(chan struct{}, 1),

@@ -30,6 +30,8 @@ func (c *Conn) Listen(ctx context.Context, receive Receive) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, errNoStream) && lastID != "":
+			lastID = "" // it may have forgotten the place, and not how to stream
 		case errors.Is(err, errNoStream), errors.Is(err, ErrSession) && first:
 			// A session does not end as it begins: 404 says then that nobody
 			// answers GET here. If it did end, the next call will tell.
@@ -45,6 +47,9 @@ func (c *Conn) Listen(ctx context.Context, receive Receive) error {
 			if pause > 0 {
 				wait = pause // as the server asks
 			}
+		}
+		if status, ok := errors.AsType[*StatusError](err); ok {
+			wait = max(wait, min(status.RetryAfter, lastWait))
 		}
 		c.cfg.Logger.DebugContext(ctx, "the stream of the server ended", "error", err, "again in", wait)
 		if !sleep(ctx, wait+rand.N(wait/2+1)) {
