@@ -105,6 +105,8 @@ type Relay struct {
 	intake sync.Mutex // guards below, and is held while a message is taken
 	ended  bool
 
+	telling sync.Mutex // held while a list, or that it has changed, is said
+
 	mu       sync.Mutex // guards below
 	calls    map[string]*call
 	listens  map[string]*call // of them, the open subscriptions/listen

@@ -56,8 +56,7 @@ func (r *Relay) standIn(c *call, err error) bool {
 	if kind == "tools" {
 		result["tools"] = []any{r.standInTool(c, err)}
 	}
-	r.stoodIn(kind)
-	r.reply(c, encode(result))
+	r.sayStandIn(c, kind, encode(result))
 	if c.modern {
 		return true
 	}
@@ -65,17 +64,20 @@ func (r *Relay) standIn(c *call, err error) bool {
 	// announced. One that has come meanwhile was announced too early.
 	r.link.lose(c.session)
 	if r.link.isUp() {
-		r.stoodIn(kind)
 		r.announce(false)
 	}
 	return true
 }
 
-// stoodIn notes that a list of that kind is not the server's.
-func (r *Relay) stoodIn(kind string) {
+// sayStandIn answers with a list that is not the server's: that it has changed is
+// said before or after, and not between.
+func (r *Relay) sayStandIn(c *call, kind string, result json.RawMessage) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.standIns[kind] = true
+	r.mu.Unlock()
+	r.reply(c, result)
 }
 
 // passes reports whether what keeps a call from the server can pass without a
@@ -247,6 +249,8 @@ func (r *Relay) answerForServer(c *call) bool {
 // announce tells a host of the legacy eras which lists to read again: those that
 // stood in, and after a restart of the server all.
 func (r *Relay) announce(restarted bool) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
 	r.mu.Lock()
 	var changed []string
 	for _, kind := range kinds {
