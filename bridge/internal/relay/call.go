@@ -38,8 +38,8 @@ type call struct {
 
 	ctx     context.Context // ends when the call is abandoned
 	cancel  context.CancelCauseFunc
-	acked   bool          // a subscriptions/listen was; of the goroutine that carries the call
-	tried   time.Time     // when the last attempt began; of the same goroutine
+	acked   atomic.Bool   // the server has opened the stream of a subscriptions/listen
+	tried   time.Time     // when the last attempt began; of the goroutine that carries the call
 	session int           // which the last attempt used, or 0; of the same goroutine
 	outage  time.Duration // how long it waits for the server; of the same goroutine
 	posted  atomic.Bool   // it was given to the remote, which may not have written it yet

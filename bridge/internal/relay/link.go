@@ -180,6 +180,10 @@ func (r *Relay) connect() {
 			continue // the host has begun anew
 		}
 		r.link.opened(err)
+		if r.greeter() != hello { // in between
+			r.link.lose(r.link.look().session)
+			continue
+		}
 		if err == nil {
 			r.announce(restarted)
 			restarted, asked = true, false

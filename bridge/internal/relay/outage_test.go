@@ -160,3 +160,149 @@ func TestAGatewayWithoutItsServerIsAnOutageOfTheHandshake(t *testing.T) {
 		})
 	}
 }
+
+func TestAServerThatIsDownIsTriedUntilItAnswers(t *testing.T) {
+	with(t, down, func(t *testing.T, d *desk) {
+		d.send(initialize)
+		d.expectPart(`"id":0`)
+		d.took(0, 100*time.Millisecond)
+		d.send(greeting)
+		d.send(listTools)
+		d.expectPart(`"connection_status"`, "connection refused")
+		d.took(19*time.Second, 20*time.Second)
+		time.Sleep(time.Hour)
+		d.silent()
+		if n := d.remote.asked("initialize"); n < 50 || n > 200 {
+			t.Errorf("%d attempts in an hour", n)
+		}
+		d.remote.set(nil)
+		d.began = time.Now()
+		d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		d.took(0, 75*time.Second)
+		d.send(listTools)
+		d.expect(realTools)
+	})
+}
+
+func TestACallOutlastsAShortOutage(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		d.remote.set(errDown)
+		d.send(`{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"x"}}`)
+		time.Sleep(3 * time.Second)
+		d.silent()
+		d.remote.set(nil)
+		d.expectPart(`"id":9`, `"result"`)
+		d.took(3*time.Second, 6*time.Second)
+		d.remote.set(errDown)
+		d.send(`{"jsonrpc":"2.0","id":10,"method":"tools/call","params":{"name":"x"}}`)
+		d.expectPart(`"id":10`, `"code":-32001`, "connection refused")
+		d.took(15*time.Second, 20*time.Second)
+	})
+}
+
+func TestARestartedServerGetsANewSessionAndTheCallOnce(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		d.send(`{"jsonrpc":"2.0","id":5,"method":"logging/setLevel","params":{"level":"debug"}}`)
+		d.expectPart(`"id":5`)
+		d.send(`{"jsonrpc":"2.0","id":6,"method":"resources/subscribe","params":{"uri":"a:b"}}`)
+		d.expectPart(`"id":6`)
+		refused := false
+		d.remote.answer = func(_ context.Context, m wire.Message, receive remote.Receive) error {
+			switch {
+			case m.Method == "initialize":
+				receive([]byte(welcome))
+			case m.Method == "tools/call" && !refused:
+				refused = true
+				return remote.ErrSession
+			default:
+				receive(wire.AppendResult(nil, m.ID, []byte(`{}`)))
+			}
+			return nil
+		}
+		d.send(`{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"x"}}`)
+		var lines strings.Builder
+		for range 2 {
+			lines.WriteString(d.next())
+		}
+		if !strings.Contains(lines.String(), `{"jsonrpc":"2.0","id":9,"result":{}}`) || !strings.Contains(lines.String(), "notifications/tools/list_changed") {
+			t.Errorf("got %s", lines.String())
+		}
+		d.silent()
+		for entry, want := range map[string]int{
+			"initialize": 2, "notifications/initialized": 2, "logging/setLevel": 2, "resources/subscribe": 2, "tools/call": 2, "listen": 2,
+		} {
+			if got := d.remote.asked(entry); got != want {
+				t.Errorf("%s: %d times, want %d", entry, got, want)
+			}
+		}
+	})
+}
+
+func TestALostStreamRenewsTheSession(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		d.remote.lost <- remote.ErrSession
+		d.expect(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		if d.remote.asked("initialize") != 2 {
+			t.Errorf("%q", d.remote.log)
+		}
+	})
+}
+
+func TestAServerThatAlwaysForgetsIsNotAskedForEver(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		d.remote.answer = func(_ context.Context, m wire.Message, receive remote.Receive) error {
+			if m.Method == "initialize" {
+				receive([]byte(welcome))
+				return nil
+			}
+			return remote.ErrSession
+		}
+		d.send(`{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"x"}}`)
+		for !strings.Contains(d.next(), `"id":9,"error":{"code":-32001`) {
+		}
+		if n := d.remote.asked("tools/call"); n != 2 {
+			t.Errorf("%d attempts, want 2", n)
+		}
+	})
+}
+
+func TestAnInterruptedCallIsNotRepeated(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		for name, err := range map[string]error{"interrupted": remote.ErrInterrupted, "no answer": nil, "gateway timeout": &remote.StatusError{Status: 504}} {
+			d.remote.answer = func(context.Context, wire.Message, remote.Receive) error { return err }
+			before := d.remote.asked("tools/call")
+			d.send(`{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"x"}}`)
+			d.expectPart(`"id":9`, `"code":-32001`)
+			if n := d.remote.asked("tools/call"); n != before+1 {
+				t.Errorf("%s: %d attempts", name, n-before)
+			}
+		}
+	})
+}
+
+func TestABusyServerIsAskedAgain(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		d.remote.set(&remote.StatusError{Status: 503, RetryAfter: 3 * time.Second})
+		d.send(listTools)
+		time.Sleep(time.Second)
+		d.remote.set(nil)
+		d.expect(realTools)
+		d.took(3*time.Second, 3*time.Second)
+	})
+}
+
+func TestAForbiddenCallFailsAtOnce(t *testing.T) {
+	with(t, signedIn, func(t *testing.T, d *desk) {
+		d.open()
+		d.remote.set(&remote.StatusError{Status: 403})
+		d.send(listTools)
+		d.expectPart(`"id":1`, `"code":-32001`)
+		d.took(0, 0)
+	})
+}

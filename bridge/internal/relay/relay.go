@@ -117,6 +117,7 @@ type Relay struct {
 	served   json.RawMessage  // the capabilities that the server named
 	standIns map[string]bool  // lists that were answered without the server
 	replays  map[string]replay
+	watching bool // somebody waits for a sign-in, for a modern host
 	signedIn bool // a token was there at the start
 }
 
@@ -338,9 +339,8 @@ func (r *Relay) answerOf(c *call) remote.Receive {
 		case err != nil:
 			return r.garbled(m, c, err)
 		case m.Kind != wire.KindResponse:
-			again := c.acked
 			if c.endless() && m.Method == "notifications/subscriptions/acknowledged" {
-				c.acked = true
+				again := c.acked.Swap(true)
 				defer r.arrived(c, again)
 				if again {
 					return false // the host has heard it before

@@ -58,6 +58,7 @@ func (r *Relay) standIn(c *call, err error) bool {
 	}
 	r.sayStandIn(c, kind, encode(result))
 	if c.modern {
+		r.watch(err)
 		return true
 	}
 	// A session in which nobody is signed in any more is none: the next one is
@@ -215,20 +216,46 @@ func (r *Relay) reach(c *call) error {
 		err = r.cfg.Remote.Request(ctx, m, raw, remote.Options{}, r.fromRemote)
 	}
 	if err == nil {
-		for _, listen := range r.openListens() {
-			r.arrived(listen, false)
-		}
+		r.tellListens()
 	} else if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return err
 }
 
-// openListens returns the calls whose streams are open.
-func (r *Relay) openListens() []*call {
+// tellListens tells a modern host, on every open stream, which lists to read again.
+func (r *Relay) tellListens() {
+	r.mu.Lock()
+	open := slices.Collect(maps.Values(r.listens))
+	r.mu.Unlock()
+	for _, listen := range open {
+		if listen.acked.Load() {
+			r.arrived(listen, false)
+		}
+	}
+}
+
+// watch waits until somebody has signed in, for a modern host whose streams are
+// open all the while. A stream that is opened later tells of itself.
+func (r *Relay) watch(err error) {
+	if !errors.Is(err, oauth.ErrSignIn) {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Collect(maps.Values(r.listens))
+	if r.watching {
+		return
+	}
+	r.watching = true
+	r.work.Go(func() {
+		signedIn := r.waitToken(r.life)
+		r.mu.Lock()
+		r.watching = false
+		r.mu.Unlock()
+		if signedIn {
+			r.tellListens()
+		}
+	})
 }
 
 // answerForServer answers a list of a kind that the server does not have, though
