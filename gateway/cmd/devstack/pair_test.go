@@ -45,6 +45,7 @@ func TestTheBridgeAndTheGateway(t *testing.T) {
 		t.Run("a host in TypeScript speaks "+protocol, func(t *testing.T) { p.typeScript(t, home, protocol) })
 	}
 	t.Run("two hosts that start at once share one sign-in", p.twoAtOnce)
+	t.Run("a server that has nothing but HTTP+SSE is no other", p.overSSE)
 
 	// The gateway is stopped under the first session. A call that is made then is
 	// answered when it is back. Only if it went into a connection that was just
@@ -312,6 +313,20 @@ func (p *pair) twoAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	p.signedIn(t, home)
+}
+
+// overSSE is the same at the address of the older transport.
+func (p *pair) overSSE(t *testing.T) {
+	mcp := p.entry.Args[0]
+	p.entry.Args[0] = strings.TrimSuffix(mcp, "/mcp") + "/sse"
+	defer func() { p.entry.Args[0] = mcp }()
+	home := p.newHome(t)
+	session := p.connect(t, home, "2025-11-25")
+	p.add(t, session)
+	p.signedIn(t, home)
+	if err := session.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // typeScript is the same with the SDK that most hosts are made of. It hands a

@@ -55,7 +55,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	handler, err := build(o.Config, ring, db, o.Logger)
+	handler, endStreams, err := build(o.Config, ring, db, o.Logger)
 	if err != nil {
 		return err
 	}
@@ -65,10 +65,10 @@ func Run(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
-	return serve(ctx, o, db, handler, listener)
+	return serve(ctx, o, db, handler, endStreams, listener)
 }
 
-func serve(ctx context.Context, o Options, db *sqlite.Store, handler http.Handler, listener net.Listener) error {
+func serve(ctx context.Context, o Options, db *sqlite.Store, handler http.Handler, endStreams func(), listener net.Listener) error {
 	// The store outlives the requests: it has a context of its own, which
 	// ends after they are drained.
 	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx))
@@ -86,6 +86,7 @@ func serve(ctx context.Context, o Options, db *sqlite.Store, handler http.Handle
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
+	srv.RegisterOnShutdown(endStreams)
 	group.Go(func() error {
 		err := listen(srv, listener, o.Config.TLS)
 		if errors.Is(err, http.ErrServerClosed) {

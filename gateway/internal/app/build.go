@@ -26,16 +26,16 @@ import (
 	"mcp-gateway/shared/buildinfo"
 )
 
-// build wires the parts and returns the whole gateway as one handler. It
-// starts nothing and calls nobody.
-func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slog.Logger) (http.Handler, error) {
+// build wires the parts and returns the whole gateway as one handler, with what
+// ends its streams. It starts nothing and calls nobody.
+func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slog.Logger) (handler http.Handler, endStreams func(), err error) {
 	policy, err := access.New(rules(cfg.Access))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	public, err := url.Parse(cfg.PublicURL)
 	if err != nil {
-		return nil, fmt.Errorf("public URL: %w", err)
+		return nil, nil, fmt.Errorf("public URL: %w", err)
 	}
 	trail := audit.New(db, logger)
 	addresses := limit.Addresses{Trusted: cfg.TrustedProxies}
@@ -48,7 +48,7 @@ func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slo
 		InsecureAllowHTTP: cfg.InsecureDevelopment, Logger: logger,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("microsoft: %w", err)
+		return nil, nil, fmt.Errorf("microsoft: %w", err)
 	}
 	clients := client.NewDirectory(ring)
 	auth, err := authserver.New(authserver.Config{
@@ -65,11 +65,11 @@ func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slo
 		Limits: limits(cfg.HTTP, addresses),
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tools, err := catalog.New(catalog.Config{Policy: policy, Version: buildinfo.Version(), Logger: logger})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mcp, err := mcphttp.New(mcphttp.Config{
 		Catalog: tools, Policy: policy, Audit: trail, Ring: ring, PublicURL: cfg.PublicURL,
@@ -78,21 +78,27 @@ func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slo
 		SessionLifetime: cfg.Tokens.GrantLifetime, Address: addresses.Of, Logger: logger,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mux := http.NewServeMux()
 	auth.Register(mux)
-	for _, path := range []string{"/mcp", "/mcp/"} {
+	for _, endpoint := range []struct {
+		path, resource string
+		handler        http.Handler
+	}{
+		{"/mcp", "/mcp", mcp}, {"/mcp/", "/mcp/", mcp},
+		{"/sse", "/sse", mcp.SSE()}, {"/sse/", "/sse/", mcp.SSE()}, {mcphttp.MessagesPath, "/sse", mcp.SSE()},
+	} {
 		guard := resource.NewGuard(resource.Config{
-			PublicURL: cfg.PublicURL, Path: path, Scope: authserver.ScopeMCP, Verifier: tokens, Logger: logger,
+			PublicURL: cfg.PublicURL, Path: endpoint.resource, Scope: authserver.ScopeMCP, Verifier: tokens, Logger: logger,
 		})
-		mux.Handle(exact(path), mcp.CheckOrigin(guard.Protect(mcp)))
+		mux.Handle(exact(endpoint.path), mcp.CheckOrigin(guard.Protect(endpoint.handler)))
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		page.WriteFront(w, page.Front{Gateway: public.Host, MCP: cfg.PublicURL + "/mcp", Version: buildinfo.Version()})
 	})
 	health(mux, db)
-	return observe(mux, public.Scheme == "https", addresses, logger), nil
+	return observe(mux, public.Scheme == "https", addresses, logger), mcp.EndStreams, nil
 }
 
 // signInTime is how long a consent page can be answered, and how long the

@@ -45,6 +45,8 @@ type gateway struct {
 	url   string
 	trail *trail
 	waits *waits
+
+	endStreams func()
 }
 
 // newGateway serves a Handler; change may adjust its configuration.
@@ -75,8 +77,14 @@ func newGateway(t testing.TB, change func(*mcphttp.Config)) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h.CheckOrigin(bearer(h)))
+	mux := http.NewServeMux()
+	mux.Handle("/", h.CheckOrigin(bearer(h)))
+	mux.Handle("/sse", h.CheckOrigin(bearer(h.SSE())))
+	mux.Handle(mcphttp.MessagesPath, h.CheckOrigin(bearer(h.SSE())))
+	server := httptest.NewServer(mux)
+	g.endStreams = h.EndStreams
 	t.Cleanup(server.Close)
+	t.Cleanup(h.EndStreams) // before the server waits for them
 	g.url = server.URL
 	return g
 }
@@ -191,6 +199,7 @@ type request struct {
 	user   string // "alice"
 	method string // POST
 	host   string
+	path   string            // /mcp
 	header map[string]string // "" takes a header away
 	body   string
 	ctx    context.Context
@@ -223,7 +232,10 @@ func (g *gateway) try(r request) (reply, error) {
 	if r.user == "" {
 		r.user = "alice"
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, g.url+"/mcp", strings.NewReader(r.body))
+	if r.path == "" {
+		r.path = "/mcp"
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, g.url+r.path, strings.NewReader(r.body))
 	if err != nil {
 		return reply{}, err
 	}

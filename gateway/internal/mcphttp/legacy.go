@@ -25,10 +25,7 @@ func (h *Handler) legacy(r *http.Request, x *exchange) answer {
 	x.session = s.id
 	switch x.msg.Kind {
 	case wire.KindNotification:
-		if x.msg.Method == "notifications/cancelled" {
-			id, _ := wire.Member(x.msg.Params, "requestId")
-			h.calls.stop(keyOf(s.id, id))
-		}
+		h.notified(x)
 		return answer{status: http.StatusAccepted}
 	case wire.KindResponse:
 		// The gateway has asked nothing: accepted, as the transport demands,
@@ -39,6 +36,22 @@ func (h *Handler) legacy(r *http.Request, x *exchange) answer {
 		// its request" (2025-11-25, Sending Messages to the Server).
 		return h.dispatch(context.WithoutCancel(r.Context()), x)
 	}
+}
+
+// notified takes a notification of a session.
+func (h *Handler) notified(x *exchange) {
+	if x.msg.Method == "notifications/cancelled" {
+		id, _ := wire.Member(x.msg.Params, "requestId")
+		h.calls.stop(keyOf(x.session, id))
+	}
+}
+
+// legacyRequest serves a request of a stream's session.
+func (h *Handler) legacyRequest(ctx context.Context, x *exchange) answer {
+	if x.msg.Method == "initialize" {
+		return h.initialize(ctx, x)
+	}
+	return h.dispatch(ctx, x)
 }
 
 // initialize begins a session. A revision that is not served, and a modern

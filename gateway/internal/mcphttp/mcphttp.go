@@ -1,13 +1,14 @@
 // Package mcphttp is /mcp: MCP over Streamable HTTP in both eras, legacy with
 // sealed sessions (2025-11-25 and 2025-06-18) and modern without any
-// (2026-07-28), decided per request. It owns what HTTP and the envelope say:
+// (2026-07-28), decided per request; and /sse, the HTTP+SSE transport of 2024-11-05
+// for clients that know no other. It owns what HTTP and the envelope say:
 // Host and Origin, body limit, strict JSON, era, header checks, sessions,
 // cancellation, deadlines, and the order decide, run, write down, answer.
 //
 // It refuses to authenticate (internal/resource has done that; without a
-// principal nothing is served), to know any tool, and to hold a connection
-// open: every answer is one JSON document. Server streams are not served, so
-// GET is 405 and no capability that needs one is advertised.
+// principal nothing is served) and to know any tool. At /mcp every answer is one
+// JSON document: server streams are not served there, so GET is 405 and no
+// capability that needs one is advertised.
 package mcphttp
 
 import (
@@ -79,6 +80,7 @@ type Handler struct {
 	cfg      Config
 	origins  origins
 	sessions *sessions
+	streams  *streams
 	calls    calls
 	slots    slots
 	// lastID numbers the requests handed to the catalog: the clients' own ids
@@ -109,8 +111,8 @@ func New(cfg Config) (*Handler, error) {
 	}
 	return &Handler{
 		cfg: cfg, origins: origins,
-		sessions: newSessions(cfg.Ring, cfg.SessionLifetime),
-		slots:    slots{limit: cfg.MaxConcurrentPerPrincipal},
+		sessions: newSessions(cfg.Ring, cfg.SessionLifetime), streams: newStreams(),
+		slots: slots{limit: cfg.MaxConcurrentPerPrincipal},
 	}, nil
 }
 
@@ -118,8 +120,7 @@ func New(cfg Config) (*Handler, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := access.PrincipalFrom(r.Context())
 	if p == nil {
-		h.cfg.Logger.ErrorContext(r.Context(), "request reached /mcp without a principal")
-		(&fault{status: http.StatusInternalServerError, code: wire.CodeInternal, message: "the gateway made a mistake"}).answer(nil).write(w)
+		h.unguarded(r.Context()).write(w)
 		return
 	}
 	switch r.Method {
@@ -128,10 +129,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodDelete:
 		h.endSession(r, p).write(w)
 	default:
-		w.Header().Set("Allow", "POST, DELETE")
-		badRequest("only POST and DELETE are served; there are no server streams").
-			withStatus(http.StatusMethodNotAllowed).answer(nil).write(w)
+		notAllowed(w, "POST, DELETE", "only POST and DELETE are served; there are no server streams")
 	}
+}
+
+// unguarded is the answer to a request that nobody has authenticated.
+func (h *Handler) unguarded(ctx context.Context) answer {
+	h.cfg.Logger.ErrorContext(ctx, "request came without a principal")
+	return (&fault{status: http.StatusInternalServerError, code: wire.CodeInternal, message: "the gateway made a mistake"}).answer(nil)
 }
 
 // exchange is one message and its circumstances.

@@ -105,7 +105,7 @@ func (h *Handler) CheckOrigin(next http.Handler) http.Handler {
 		header.Set("Access-Control-Allow-Origin", pages[0])
 		header.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate, Retry-After")
 		if r.Method == http.MethodOptions {
-			header.Set("Access-Control-Allow-Methods", "POST, DELETE")
+			header.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
 			header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, "+
 				"Mcp-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID")
 			header.Set("Access-Control-Max-Age", "600")

@@ -1,0 +1,265 @@
+package mcphttp
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"net/http"
+	"sync"
+	"time"
+
+	"mcp-gateway/gateway/internal/access"
+	"mcp-gateway/shared/wire"
+)
+
+// The HTTP+SSE transport (MCP 2024-11-05 basic, Transports), for clients that know
+// no other. A session is one stream of this process: it lives as long as the
+// stream, and its answers go there and nowhere else.
+
+const (
+	// MessagesPath is where the messages of /sse are posted.
+	MessagesPath = "/sse/messages"
+	// maxStreams bounds the streams of one person, maxAllStreams those of all.
+	maxStreams    = 32
+	maxAllStreams = 10_000
+	// maxWaiting bounds the answers that wait for a slow reader: then it is cut
+	// off.
+	maxWaiting = 64
+	// writeTime is how long one write to a stream may take.
+	writeTime = 10 * time.Second
+	// aliveEvery is how often a silent stream says that it lives, so that
+	// proxies keep it.
+	aliveEvery = 25 * time.Second
+)
+
+// stream is one session of the HTTP+SSE transport.
+type stream struct {
+	id    sessionID
+	owner string
+	who   person
+	out   chan []byte   // answers
+	gone  chan struct{} // closed when nobody writes them any more
+	slow  chan struct{} // has one when an answer found out full
+	calls sync.WaitGroup
+}
+
+// streams are the sessions that are open.
+type streams struct {
+	mu      sync.Mutex // guards below
+	open    map[string]*stream
+	persons map[person]int
+	ended   bool
+
+	ending chan struct{} // closed when ended is set
+}
+
+func newStreams() *streams {
+	return &streams{open: make(map[string]*stream), persons: make(map[person]int), ending: make(chan struct{})}
+}
+
+// begin opens a stream under a name that nobody can guess, or returns nil if there
+// are too many.
+func (ss *streams) begin(p *access.Principal) (name string, s *stream) {
+	s = &stream{
+		owner: string(owner(p)), who: person{p.Tenant, p.Object},
+		out: make(chan []byte, maxWaiting), gone: make(chan struct{}), slow: make(chan struct{}, 1),
+	}
+	_, _ = rand.Read(s.id[:])
+	name = rand.Text()
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.ended || ss.persons[s.who] >= maxStreams || len(ss.open) >= maxAllStreams {
+		return "", nil
+	}
+	ss.open[name] = s
+	ss.persons[s.who]++
+	return name, s
+}
+
+// end makes a stream unknown.
+func (ss *streams) end(name string, s *stream) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	delete(ss.open, name)
+	if ss.persons[s.who]--; ss.persons[s.who] == 0 {
+		delete(ss.persons, s.who)
+	}
+	close(s.gone)
+}
+
+// find returns a stream of this person and client and counts a call on it, which
+// ends with done. One of somebody else is as unknown as one that is not there.
+func (ss *streams) find(name string, p *access.Principal) (s *stream, done func()) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if s = ss.open[name]; s == nil || ss.ended || s.owner != string(owner(p)) {
+		return nil, nil
+	}
+	s.calls.Add(1)
+	return s, s.calls.Done
+}
+
+// EndStreams ends every stream when the calls on it are answered, and lets no other
+// begin: it belongs to the gateway's shutdown.
+func (h *Handler) EndStreams() {
+	h.streams.mu.Lock()
+	defer h.streams.mu.Unlock()
+	if !h.streams.ended {
+		h.streams.ended = true
+		close(h.streams.ending)
+	}
+}
+
+// SSE answers /sse and MessagesPath.
+func (h *Handler) SSE() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := access.PrincipalFrom(r.Context())
+		switch {
+		case p == nil:
+			h.unguarded(r.Context()).write(w)
+		case r.URL.Path == MessagesPath && r.Method == http.MethodPost:
+			h.postMessage(w, r, p).write(w)
+		case r.URL.Path == MessagesPath:
+			notAllowed(w, "POST", "messages are posted here")
+		case r.Method == http.MethodGet:
+			h.openStream(w, r, p)
+		default:
+			notAllowed(w, "GET", "this is the HTTP+SSE transport of 2024-11-05: GET opens its stream. Streamable HTTP is at /mcp")
+		}
+	})
+}
+
+// notAllowed answers a method that is not served.
+func notAllowed(w http.ResponseWriter, allow, message string) {
+	w.Header().Set("Allow", allow)
+	badRequest(message).withStatus(http.StatusMethodNotAllowed).answer(nil).write(w)
+}
+
+// openStream serves GET /sse until the client leaves or the gateway ends.
+func (h *Handler) openStream(w http.ResponseWriter, r *http.Request, p *access.Principal) {
+	name, s := h.streams.begin(p)
+	if s == nil {
+		busy.answer(nil).write(w)
+		return
+	}
+	// The calls have an owner: what they still do is done before this returns.
+	defer s.calls.Wait()
+	defer h.streams.end(name, s)
+	out := http.NewResponseController(w)
+	// The server's own limits are for requests and answers that end.
+	_ = out.SetReadDeadline(time.Time{})
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Accel-Buffering", "no")
+	header.Set("X-Content-Type-Options", "nosniff")
+	write := func(text []byte) bool {
+		_ = out.SetWriteDeadline(time.Now().Add(writeTime))
+		_, err := w.Write(text)
+		return err == nil && out.Flush() == nil
+	}
+	if write([]byte("event: endpoint\ndata: " + MessagesPath + "?session_id=" + name + "\n\n")) {
+		h.feed(r.Context(), s, write)
+	}
+}
+
+// feed writes a stream's answers until it ends.
+func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) {
+	alive := time.NewTicker(aliveEvery)
+	defer alive.Stop()
+	old := time.NewTimer(h.cfg.SessionLifetime)
+	defer old.Stop()
+	ending, idle := h.streams.ending, make(chan struct{})
+	for {
+		select {
+		case message := <-s.out:
+			if !write(event(message)) {
+				return
+			}
+		case <-alive.C:
+			if !write([]byte(":\n\n")) {
+				return
+			}
+		case <-ending:
+			ending = nil
+			go func() { s.calls.Wait(); close(idle) }() // ends with the calls, which are bounded
+		case <-idle:
+			for len(s.out) > 0 && write(event(<-s.out)) {
+			}
+			return
+		case <-s.slow:
+			h.cfg.Logger.WarnContext(ctx, "a stream was cut off: its client does not read")
+			return
+		case <-old.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// event is a message as an event.
+func event(message []byte) []byte {
+	out := make([]byte, 0, len(message)+30)
+	out = append(out, "event: message\n"...)
+	for line := range bytes.SplitSeq(message, []byte("\n")) {
+		out = append(append(append(out, "data: "...), line...), '\n')
+	}
+	return append(out, '\n')
+}
+
+// postMessage takes a message for a stream. Its answer is sent there, and 202 says
+// no more than that it was taken.
+func (h *Handler) postMessage(w http.ResponseWriter, r *http.Request, p *access.Principal) answer {
+	if f := checkMedia(r.Header); f != nil {
+		return f.answer(nil)
+	}
+	s, done := h.streams.find(r.URL.Query().Get("session_id"), p)
+	if s == nil {
+		return badRequest("there is no such stream: open one with GET /sse").withStatus(http.StatusNotFound).answer(nil)
+	}
+	free := func() { done() }
+	defer func() { free() }()
+	if !h.slots.take(p) {
+		return busy.answer(nil)
+	}
+	free = func() { h.slots.give(p); done() }
+	body, f := h.readBody(w, r)
+	if f != nil {
+		return f.answer(nil)
+	}
+	msg, err := wire.Parse(body)
+	if err != nil {
+		return refusal(err).answer(msg.ID)
+	}
+	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, session: s.id, address: h.address(r), now: time.Now()}
+	if x.era == wire.EraModern {
+		return badRequest("this revision is served at /mcp only").answer(msg.ID)
+	}
+	switch msg.Kind {
+	case wire.KindNotification:
+		h.notified(x)
+	case wire.KindRequest:
+		// A client that is gone has not cancelled: as with Streamable HTTP.
+		ctx, release := context.WithoutCancel(r.Context()), free
+		free = func() {}
+		go func() { // the stream waits for it
+			defer release()
+			s.send(h.legacyRequest(ctx, x).body)
+		}()
+	}
+	return answer{status: http.StatusAccepted}
+}
+
+// send hands an answer to the stream, which may have gone, or cuts it off.
+func (s *stream) send(message []byte) {
+	select {
+	case s.out <- message:
+	case <-s.gone:
+	default:
+		select {
+		case s.slow <- struct{}{}:
+		default:
+		}
+	}
+}
