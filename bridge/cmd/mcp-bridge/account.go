@@ -92,6 +92,7 @@ func (c *command) runStatus(ctx context.Context, args []string) error {
 	keys := []keychain.Key{{Server: o.server, Account: o.account}}
 	if problem == nil && o.server == "" {
 		keys, problem = store.List(ctx) // those that can be read are shown
+		o.allowHTTP = true              // nothing is sent, and what is stored was once allowed
 	}
 	if problem != nil {
 		r.TokenStore.Problem = problem.Error()

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,10 @@ import (
 
 // maxFile bounds a file named by an option, in bytes.
 const maxFile = 1 << 20
+
+// nodeCertificates is the variable of Node.js that people have set for other
+// bridges.
+const nodeCertificates = "NODE_EXTRA_CA_CERTS"
 
 // options are what the command line says.
 type options struct {
@@ -62,7 +67,12 @@ func newFlags(name string, o *options) *flag.FlagSet {
 	flags.StringVar(&o.resource, "resource", "", "")
 	flags.BoolVar(&o.allowHTTP, "allow-http", false, "")
 	flags.BoolVar(&o.noBrowser, "no-browser", false, "")
-	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "")
+	flags.Func("log-level", "", func(s string) error {
+		if o.logLevel.UnmarshalText([]byte(s)) != nil {
+			return errors.New("want debug, info, warn or error")
+		}
+		return nil
+	})
 	flags.Func("scope", "", func(s string) error { o.scopes = append(o.scopes, strings.Fields(s)...); return nil })
 	flags.Func("ca-cert", "", func(s string) error { o.caFiles = append(o.caFiles, s); return nil })
 	switch name {
@@ -89,22 +99,34 @@ func (c *command) parse(name string, args []string, serverOptional bool) (*optio
 		}
 		rest, args = append(rest, flags.Arg(0)), flags.Args()[1:]
 	}
-	switch {
-	case len(rest) > 1:
-		return nil, usageError{fmt.Sprintf("one address is enough: what is %q?", rest[1]), name}
-	case len(rest) == 1:
-		server, err := parseServer(rest[0], o.allowHTTP)
-		if err != nil {
-			return nil, usageError{err.Error(), name}
-		}
-		o.server = server
-	case !serverOptional:
-		return nil, usageError{strings.TrimSpace(name + " needs the address of the server, like https://gateway.example.com/mcp"), name}
+	if err := o.takeServer(name, rest, serverOptional); err != nil {
+		return nil, usageError{err.Error(), name}
 	}
 	if err := o.complete(c.getenv); err != nil {
 		return nil, err
 	}
 	return o, nil
+}
+
+// takeServer finds the address among the arguments that are no options.
+func (o *options) takeServer(name string, args []string, optional bool) error {
+	switch {
+	case len(args) == 0 && optional:
+		return nil
+	case len(args) == 0:
+		return errors.New(strings.TrimSpace(name + " needs the address of the server, like https://gateway.example.com/mcp"))
+	case name == "" && slices.Contains(commands, args[0]):
+		return fmt.Errorf("%s is a command when it comes first: options stand behind it", args[0])
+	}
+	server, err := parseServer(args[0], o.allowHTTP)
+	if err != nil {
+		return err
+	}
+	if len(args) > 1 {
+		return fmt.Errorf("one address is enough: what is %q?", args[1])
+	}
+	o.server = server
+	return nil
 }
 
 // wrongFlags explains what flag did not understand; asked for help, it shows the
@@ -140,14 +162,13 @@ func (o *options) complete(getenv func(string) string) error {
 		if err != nil {
 			return fmt.Errorf("--client-secret-file: %w", err)
 		}
-		o.clientSecret = secret.New(strings.TrimSpace(string(text)))
-	}
-	// The variable of Node.js is what people have set for other bridges.
-	if extra := getenv("NODE_EXTRA_CA_CERTS"); extra != "" {
-		o.caFiles = append(o.caFiles, extra)
+		// Without it the client would be taken for one that has no secret.
+		if o.clientSecret = secret.New(strings.TrimSpace(string(text))); o.clientSecret.IsZero() {
+			return fmt.Errorf("--client-secret-file: %s is empty", o.secretFile)
+		}
 	}
 	var err error
-	o.network, err = newNetwork(o.caFiles)
+	o.network, err = newNetwork(o.caFiles, getenv(nodeCertificates))
 	return err
 }
 
@@ -169,22 +190,38 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	return n.secure().RoundTrip(r)
 }
 
-// newNetwork reads the files with certificates.
-func newNetwork(files []string) (*network, error) {
+// newNetwork reads the files with certificates, and the one of the variable.
+func newNetwork(files []string, variable string) (*network, error) {
 	var extra [][]byte
 	for _, name := range files {
-		data, err := readFile(name)
+		data, err := readCertificates(name)
 		if err != nil {
 			return nil, fmt.Errorf("--ca-cert: %w", err)
 		}
-		if block, _ := pem.Decode(data); block == nil || block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("--ca-cert: %s has no certificate in PEM form", name)
+		extra = append(extra, data)
+	}
+	if variable != "" {
+		data, err := readCertificates(variable)
+		if err != nil {
+			return nil, fmt.Errorf("the variable %s: %w", nodeCertificates, err)
 		}
 		extra = append(extra, data)
 	}
 	n := &network{plain: newTransport(nil)}
 	n.secure = sync.OnceValue(func() *http.Transport { return newTransport(trust(extra)) })
 	return n, nil
+}
+
+// readCertificates reads a file in PEM form, as far as it takes to know that it is.
+func readCertificates(name string) ([]byte, error) {
+	data, err := readFile(name)
+	if err != nil {
+		return nil, err
+	}
+	if block, _ := pem.Decode(data); block == nil || block.Type != "CERTIFICATE" {
+		return nil, fmt.Errorf("%s has no certificate in PEM form", name)
+	}
+	return data, nil
 }
 
 // trust returns the certificates of the system with more, or nil for those of the
@@ -241,7 +278,8 @@ func readFile(name string) ([]byte, error) {
 // which sign-ins are kept.
 func parseServer(raw string, allowHTTP bool) (string, error) {
 	if !strings.Contains(raw, "://") {
-		return "", fmt.Errorf("%q is neither a command nor the address of a server, like https://gateway.example.com/mcp", raw)
+		// What stands before an @ may be a password.
+		return "", fmt.Errorf("%q is neither a command nor the address of a server, like https://gateway.example.com/mcp", raw[strings.LastIndexByte(raw, '@')+1:])
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -249,10 +287,10 @@ func parseServer(raw string, allowHTTP bool) (string, error) {
 	}
 	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
 	switch {
+	case u.User != nil: // first: the others show the address
+		return "", errors.New("the address must not hold a name or password: signing in is done in the browser")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "", fmt.Errorf("%s is not an address of http or https", raw)
-	case u.User != nil:
-		return "", errors.New("the address must not hold a name or password: signing in is done in the browser")
 	case u.Hostname() == "":
 		return "", fmt.Errorf("%s names no host", raw)
 	case u.Fragment != "" || strings.HasSuffix(raw, "#"):
@@ -260,7 +298,8 @@ func parseServer(raw string, allowHTTP bool) (string, error) {
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
 		return "", fmt.Errorf("%s would send tokens over http, where others can read them: use https, or --allow-http if you know that network", raw)
 	}
-	if port := u.Port(); port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" {
+	// An empty port is the default too (RFC 3986 §3.2.3).
+	if port := u.Port(); port == "" || port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" {
 		u.Host = strings.TrimSuffix(u.Host, ":"+port)
 	}
 	if u.Path == "/" {

@@ -140,7 +140,7 @@ func TestPrivateCertificates(t *testing.T) {
 	t.Run("not at all", func(t *testing.T) {
 		t.Parallel()
 		got := runWith(t, noBrowser(t), nil, "login", server.URL+"/mcp", "--token-store", "file")
-		if got.code != exitFailure || !strings.Contains(got.stderr, "certificate") {
+		if got.code != exitFailure || !strings.Contains(got.stderr, "--ca-cert") {
 			t.Errorf("%+v", got)
 		}
 	})

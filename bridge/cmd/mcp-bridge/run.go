@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"embed"
 	"errors"
 	"flag"
@@ -19,6 +20,9 @@ const (
 	exitFailure = 1
 	exitUsage   = 2
 )
+
+// commands are the words that may stand first.
+var commands = []string{"login", "logout", "status", "version", "help"}
 
 // pages are the help pages, one for each command and one for all.
 //
@@ -62,8 +66,16 @@ func (c *command) run(ctx context.Context, args []string) int {
 		c.say("%s\nRun \"%s\" for how to use it.", wrong.message, strings.TrimSpace("mcp-bridge help "+wrong.page))
 		return exitUsage
 	}
-	c.say("%v", err)
+	c.say("%v%s", err, hint(err))
 	return exitFailure
+}
+
+// hint is the next step after an error that comes without one.
+func hint(err error) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return ": if your company signs certificates itself, name its certificate with --ca-cert"
+	}
+	return ""
 }
 
 // say writes a line for the person at the terminal.

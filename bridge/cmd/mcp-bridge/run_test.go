@@ -62,7 +62,11 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		"another command's option":       {[]string{url, "--forget-client"}, exitUsage, "there is no option --forget-client"},
 		"an option without its value":    {[]string{url, "--account"}, exitUsage, "needs an argument"},
 		"a store that is not there":      {[]string{url, "--token-store", "cloud"}, exitUsage, "want keychain, file or memory"},
-		"a level that is not there":      {[]string{url, "--log-level", "loud"}, exitUsage, "log-level"},
+		"a level that is not there":      {[]string{url, "--log-level", "loud"}, exitUsage, "want debug, info, warn or error"},
+		"an option before the command":   {[]string{"--account", "a", "login", url}, exitUsage, "login is a command when it comes first"},
+		"a secret that is empty":         {[]string{url, "--client-id", "x", "--client-secret-file", empty}, exitFailure, "is empty"},
+		"a password and another scheme":  {[]string{"ftp://user:pass@gateway.example.com"}, exitUsage, "must not hold a name or password"},
+		"a password and no scheme":       {[]string{"user:pass@gateway.example.com"}, exitUsage, `"gateway.example.com" is neither`},
 		"a secret without its client":    {[]string{url, "--client-secret-file", empty}, exitUsage, "needs --client-id"},
 		"a secret that cannot be read":   {[]string{url, "--client-id", "x", "--client-secret-file", filepath.Join(dir, "none")}, exitFailure, "--client-secret-file: open"},
 		"certificates that are not":      {[]string{url, "--ca-cert", empty}, exitFailure, "no certificate in PEM form"},
@@ -87,7 +91,7 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 			if tc.code == exitUsage && !strings.Contains(got.stderr, `Run "mcp-bridge help`) {
 				t.Errorf("no next step in %q", got.stderr)
 			}
-			if strings.Contains(got.stderr, "pass") && strings.Contains(name, "password") && strings.Contains(got.stderr, "user:pass") {
+			if strings.Contains(got.stderr, "user:pass") {
 				t.Error("the password is repeated")
 			}
 		})
@@ -170,6 +174,7 @@ func TestServersAreSpelledInOneWay(t *testing.T) {
 		"HTTPS://X.Example:443/MCP":        "https://x.example/MCP",
 		"https://x.example/":               "https://x.example",
 		"https://x.example":                "https://x.example",
+		"https://x.example:/mcp":           "https://x.example/mcp",
 		"https://x.example/mcp/":           "https://x.example/mcp/",
 		"https://x.example:8443/mcp?a=b":   "https://x.example:8443/mcp?a=b",
 		"http://localhost:80/mcp":          "http://localhost/mcp",

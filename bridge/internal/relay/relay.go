@@ -6,6 +6,9 @@
 // It refuses to read payloads, to know how a person signs in, and to end because
 // the server cannot be reached.
 //
+// It is larger than the house likes: whether there is a server touches the way of
+// every message, so that a split would cut each way in two.
+//
 // It implements MCP 2025-11-25 and 2026-07-28, basic: lifecycle, versioning,
 // cancellation, for a program between a client and a server.
 package relay
