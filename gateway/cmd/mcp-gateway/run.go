@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"mcp-gateway/gateway/internal/config"
@@ -135,30 +137,71 @@ func (c *command) runCheckConfig(args []string) error {
 	return c.answer(text)
 }
 
+// keyWords are what keys can do.
+var keyWords = []string{"init", "list", "rotate"}
+
 func (c *command) runKeys(args []string) error {
 	flags := newFlags()
 	if err := c.parse("keys", flags, args); err != nil {
 		return err
 	}
-	switch {
-	case flags.NArg() == 0:
+	if flags.NArg() == 0 {
 		return usageError{"keys needs to be told what to do: keys init FILE", "keys"}
-	case flags.Arg(0) != "init":
-		return noCommand(flags.Arg(0), []string{"init"}, "keys ")
 	}
-	// Again, for an option or --help behind "init".
+	word := flags.Arg(0)
+	if !slices.Contains(keyWords, word) {
+		return noCommand(word, keyWords, "keys ")
+	}
+	// Again, for an option or --help behind the word.
 	if err := c.parse("keys", flags, flags.Args()[1:]); err != nil {
 		return err
 	}
 	if flags.NArg() != 1 || flags.Arg(0) == "" {
-		return usageError{"keys init needs the name of one file to write", "keys"}
+		return usageError{"keys " + word + " needs the name of one file", "keys"}
 	}
-	path := flags.Arg(0)
-	if err := keyring.Create(path, time.Now()); err != nil {
+	switch path, now := flags.Arg(0), time.Now(); word {
+	case "list":
+		return c.listKeys(path, now)
+	case "rotate":
+		key, err := keyring.Rotate(path, now)
+		if err != nil {
+			return err
+		}
+		c.say("added key %s to %s; gateways that use the file seal with it from %s on. The older keys stay, for what they sealed. Renew your copy of the file",
+			key.ID, path, key.Seals.Local().Format(time.TimeOnly))
+		return nil
+	default:
+		if err := keyring.Create(path, now); err != nil {
+			return err
+		}
+		c.say("wrote %s; keep a copy in a safe place", path)
+		return nil
+	}
+}
+
+// listKeys shows a ring without its keys.
+func (c *command) listKeys(path string, now time.Time) error {
+	list, err := keyring.List(path, now)
+	if err != nil {
 		return err
 	}
-	c.say("wrote %s; keep a copy in a safe place", path)
-	return nil
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "KEY\tCREATED\tUSE")
+	for _, key := range list {
+		use := "opens"
+		switch {
+		case key.Sealing:
+			use = "seals and opens"
+		case key.Seals.After(now):
+			use = "opens, seals from " + key.Seals.Format(time.RFC3339)
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", key.ID, key.Created.Format(time.RFC3339), use)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return c.answer(text.String())
 }
 
 func (c *command) runVersion(args []string) error {

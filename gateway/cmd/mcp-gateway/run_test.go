@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -127,9 +129,11 @@ func TestCommandLinesThatAreNotUnderstood(t *testing.T) {
 		{"check-config --port=1", "check-config has no option --port", "help check-config"},
 		{"keys", "keys needs to be told what to do: keys init FILE", "help keys"},
 		{"keys int", `there is no command "keys int"; did you mean keys init?`, "help keys"},
-		{"keys rotate", `there is no command "keys rotate"`, "help keys"},
-		{"keys init", "keys init needs the name of one file to write", "help keys"},
-		{"keys init a b", "keys init needs the name of one file to write", "help keys"},
+		{"keys burn", `there is no command "keys burn"`, "help keys"},
+		{"keys init", "keys init needs the name of one file", "help keys"},
+		{"keys init a b", "keys init needs the name of one file", "help keys"},
+		{"keys rotate", "keys rotate needs the name of one file", "help keys"},
+		{"keys list a b", "keys list needs the name of one file", "help keys"},
 		{"keys init --force a", "keys has no option --force", "help keys"},
 		{"version 1", `version does not take "1"`, "help version"},
 	} {
@@ -289,6 +293,37 @@ mcp-gateway: the configuration has 4 mistakes
 	})
 }
 
+func TestKeysRotateAndList(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "keys.json")
+	for _, word := range []string{"rotate", "list"} {
+		if o := runWith(t, nil, nil, "keys", word, path); o.code != 1 || !strings.Contains(o.stderr, "make one with: mcp-gateway keys init") || o.stdout != "" {
+			t.Errorf("%s without a ring: %+v", word, o)
+		}
+	}
+	if o := runWith(t, nil, nil, "keys", "init", path); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	o := runWith(t, nil, nil, "keys", "rotate", path)
+	if o.code != 0 || o.stdout != "" || !strings.Contains(o.stderr, "added key ") || !strings.Contains(o.stderr, "The older keys stay") {
+		t.Errorf("rotate: %+v", o)
+	}
+	o = runWith(t, nil, nil, "keys", "list", path)
+	lines := strings.Split(strings.TrimSpace(o.stdout), "\n")
+	if o.code != 0 || len(lines) != 3 || !strings.Contains(lines[1], "seals and opens") || !strings.Contains(lines[2], "opens, seals from ") {
+		t.Errorf("list: %+v", o)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range regexp.MustCompile(`"key": "([^"]+)"`).FindAllSubmatch(data, -1) {
+		if strings.Contains(o.stdout, string(key[1])) {
+			t.Error("a key is shown")
+		}
+	}
+}
+
 func TestKeysInit(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "new folder", "keys.json")
@@ -296,7 +331,7 @@ func TestKeysInit(t *testing.T) {
 	if want := (outcome{stderr: "mcp-gateway: wrote " + path + "; keep a copy in a safe place\n"}); o != want {
 		t.Fatalf("got %+v, want %+v", o, want)
 	}
-	if _, err := keyring.Load(path); err != nil {
+	if _, err := keyring.Load(path, time.Now()); err != nil {
 		t.Errorf("the ring cannot be loaded: %v", err)
 	}
 	before, err := os.ReadFile(path)

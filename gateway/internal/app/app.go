@@ -45,7 +45,7 @@ type Options struct {
 // error. Parts stop in the reverse order of their start: first the listener,
 // then the requests, then the store.
 func Run(ctx context.Context, o Options) (err error) {
-	ring, err := keyring.Load(o.Config.KeyFile)
+	ring, err := keyring.Load(o.Config.KeyFile, time.Now())
 	if err != nil {
 		return err
 	}
@@ -65,20 +65,29 @@ func Run(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
-	return serve(ctx, o, db, handler, endStreams, listener)
+	return serve(ctx, o, parts{db: db, ring: ring, handler: handler, endStreams: endStreams}, listener)
 }
 
-func serve(ctx context.Context, o Options, db *sqlite.Store, handler http.Handler, endStreams func(), listener net.Listener) error {
+// parts are what a run serves with.
+type parts struct {
+	db         *sqlite.Store
+	ring       *keyring.Ring
+	handler    http.Handler
+	endStreams func()
+}
+
+func serve(ctx context.Context, o Options, p parts, listener net.Listener) error {
 	// The store outlives the requests: it has a context of its own, which
 	// ends after they are drained.
 	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStore()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return db.Run(storeCtx) })
-	group.Go(func() error { collect(ctx, db, o.Logger); return nil })
+	group.Go(func() error { return p.db.Run(storeCtx) })
+	group.Go(func() error { collect(ctx, p.db, o.Logger); return nil })
+	group.Go(func() error { p.ring.Watch(ctx, o.Logger); return nil })
 
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           p.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      o.Config.HTTP.CallTimeout + 30*time.Second,
@@ -86,7 +95,7 @@ func serve(ctx context.Context, o Options, db *sqlite.Store, handler http.Handle
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
-	srv.RegisterOnShutdown(endStreams)
+	srv.RegisterOnShutdown(p.endStreams)
 	group.Go(func() error {
 		err := listen(srv, listener, o.Config.TLS)
 		if errors.Is(err, http.ErrServerClosed) {

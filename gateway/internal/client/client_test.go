@@ -22,7 +22,7 @@ func newRing(t testing.TB) *keyring.Ring {
 	if err := keyring.Create(path, now); err != nil {
 		t.Fatal(err)
 	}
-	ring, err := keyring.Load(path)
+	ring, err := keyring.Load(path, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

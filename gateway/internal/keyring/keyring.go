@@ -2,8 +2,10 @@
 // per purpose. It seals what the gateway hands out and takes back (client ids,
 // consent forms, session ids) and what it stores (sign-ins under way).
 //
-// One file (mcp-gateway keys init) holds one or more 256-bit root keys; the
-// first seals, all of them open, so that keys can be replaced with an overlap.
+// One file (mcp-gateway keys init) holds one or more 256-bit root keys. The newest
+// whose time has come seals, all of them open, so that keys can be replaced while
+// gateways run: each reads the file again every few seconds, and a new key seals
+// only when all have had the time to.
 // Per purpose, HKDF-SHA256 (RFC 5869) derives an AES-256-GCM key, so a value
 // sealed for one purpose never opens for another (DESIGN D13). There is no
 // default key: no file, no start (D17).
@@ -24,6 +26,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,10 +59,23 @@ const (
 	Overhead = idBytes + 12 + 16
 )
 
+// Overlap is how long a new key opens before it seals; reloadEvery is how often a
+// gateway reads the ring again, and much shorter.
+const (
+	Overlap     = time.Minute
+	reloadEvery = 5 * time.Second
+)
+
 // Ring is a set of root keys. It is safe for concurrent use.
 type Ring struct {
+	path string
+	keys atomic.Pointer[keys]
+}
+
+// keys are the keys as of one reading.
+type keys struct {
 	sealID [idBytes]byte
-	keys   map[[idBytes]byte]map[Purpose]cipher.AEAD
+	byID   map[[idBytes]byte]map[Purpose]cipher.AEAD
 }
 
 type file struct {
@@ -69,28 +85,55 @@ type file struct {
 type fileKey struct {
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
-	Key     string    `json:"key"`
+	// Seals is from when on the key seals; without it, since ever.
+	Seals time.Time `json:"seals,omitzero"`
+	Key   string    `json:"key"`
+}
+
+// newKey is a random key.
+func newKey(created, seals time.Time) fileKey {
+	root, id := make([]byte, keyBytes), make([]byte, idBytes)
+	_, _ = rand.Read(root) // never fails since Go 1.24
+	_, _ = rand.Read(id)
+	return fileKey{
+		ID: hex.EncodeToString(id), Created: created.UTC().Truncate(time.Second), Seals: seals,
+		Key: base64.StdEncoding.EncodeToString(root),
+	}
+}
+
+// encode is the file's text.
+func (f file) encode() ([]byte, error) {
+	data, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode key ring: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// sealing returns the index of the key that seals at a time: the newest whose time
+// has come, and of those without one the first.
+func (f file) sealing(now time.Time) int {
+	best := -1
+	for i, k := range f.Keys {
+		if !k.Seals.After(now) && (best < 0 || k.Seals.After(f.Keys[best].Seals)) {
+			best = i
+		}
+	}
+	return max(best, 0)
 }
 
 // Create writes a new ring with one random key to path, mode 0600. It never
 // overwrites: losing a key ring makes every registration and credential
 // unreadable.
 func Create(path string, now time.Time) error {
-	root := make([]byte, keyBytes)
-	_, _ = rand.Read(root) // never fails since Go 1.24
-	id := make([]byte, idBytes)
-	_, _ = rand.Read(id)
-	data, err := json.MarshalIndent(file{Keys: []fileKey{{
-		ID: hex.EncodeToString(id), Created: now.UTC().Truncate(time.Second),
-		Key: base64.StdEncoding.EncodeToString(root),
-	}}}, "", "  ")
+	data, err := file{Keys: []fileKey{newKey(now, time.Time{})}}.encode()
 	if err != nil {
-		return fmt.Errorf("encode key ring: %w", err)
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("create the folder of the key ring: %w", err)
 	}
-	return writeNew(path, append(data, '\n'))
+	return writeNew(path, data)
 }
 
 // writeNew makes a file with mode 0600 that is whole or not there, and never
@@ -115,37 +158,54 @@ func writeNew(path string, data []byte) (err error) {
 }
 
 // Load reads the ring at path. It refuses a file that others may read.
-func Load(path string) (*Ring, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no key ring at %s; make one with: mcp-gateway keys init %s", path, path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read key ring: %w", err)
-	}
-	if err := checkMode(path, info); err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read key ring: %w", err)
-	}
-	var f file
-	if err := json.Unmarshal(data, &f); err != nil {
-		return nil, fmt.Errorf("key ring %s is not one that keys init wrote", path)
-	}
-	ring, err := fromFile(f)
-	if err != nil {
-		return nil, fmt.Errorf("key ring %s: %w", path, err)
-	}
-	return ring, nil
+func Load(path string, now time.Time) (*Ring, error) {
+	r := &Ring{path: path}
+	_, err := r.reload(now)
+	return r, err
 }
 
-func fromFile(f file) (*Ring, error) {
+// reload reads the file again, and reports whether another key seals now.
+func (r *Ring) reload(now time.Time) (changed bool, err error) {
+	f, _, err := read(r.path)
+	if err != nil {
+		return false, err
+	}
+	next, err := f.derive(now)
+	if err != nil {
+		return false, fmt.Errorf("key ring %s: %w", r.path, err)
+	}
+	before := r.keys.Swap(next)
+	return before != nil && before.sealID != next.sealID, nil
+}
+
+// read reads the file at path.
+func read(path string) (f file, data []byte, err error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return file{}, nil, fmt.Errorf("there is no key ring at %s; make one with: mcp-gateway keys init %s", path, path)
+	}
+	if err != nil {
+		return file{}, nil, fmt.Errorf("read key ring: %w", err)
+	}
+	if err := checkMode(path, info); err != nil {
+		return file{}, nil, err
+	}
+	if data, err = os.ReadFile(path); err != nil {
+		return file{}, nil, fmt.Errorf("read key ring: %w", err)
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return file{}, nil, fmt.Errorf("key ring %s is not one that keys init wrote", path)
+	}
+	return f, data, nil
+}
+
+// derive makes the keys of the file usable.
+func (f file) derive(now time.Time) (*keys, error) {
 	if len(f.Keys) == 0 {
 		return nil, errors.New("it holds no key")
 	}
-	r := &Ring{keys: make(map[[idBytes]byte]map[Purpose]cipher.AEAD, len(f.Keys))}
+	ks := &keys{byID: make(map[[idBytes]byte]map[Purpose]cipher.AEAD, len(f.Keys))}
+	sealing := f.sealing(now)
 	for i, k := range f.Keys {
 		id, err := hex.DecodeString(k.ID)
 		if err != nil || len(id) != idBytes {
@@ -155,7 +215,7 @@ func fromFile(f file) (*Ring, error) {
 		if err != nil || len(root) != keyBytes {
 			return nil, fmt.Errorf("key %s: it is not %d bytes of base64", k.ID, keyBytes)
 		}
-		if _, twice := r.keys[[idBytes]byte(id)]; twice {
+		if _, twice := ks.byID[[idBytes]byte(id)]; twice {
 			return nil, fmt.Errorf("key %s: the id stands twice", k.ID)
 		}
 		derived := make(map[Purpose]cipher.AEAD, len(purposes))
@@ -166,12 +226,12 @@ func fromFile(f file) (*Ring, error) {
 			}
 			derived[p] = aead
 		}
-		r.keys[[idBytes]byte(id)] = derived
-		if i == 0 {
-			r.sealID = [idBytes]byte(id)
+		ks.byID[[idBytes]byte(id)] = derived
+		if i == sealing {
+			ks.sealID = [idBytes]byte(id)
 		}
 	}
-	return r, nil
+	return ks, nil
 }
 
 func derive(root []byte, p Purpose) (cipher.AEAD, error) {
@@ -189,9 +249,10 @@ func derive(root []byte, p Purpose) (cipher.AEAD, error) {
 // Seal encrypts and authenticates plain for a purpose. context is
 // authenticated too and must be given again to open (nil is a context).
 func (r *Ring) Seal(p Purpose, plain, context []byte) []byte {
-	aead := r.aead(r.sealID, p)
+	ks := r.keys.Load()
+	aead := ks.aead(ks.sealID, p)
 	out := make([]byte, idBytes+aead.NonceSize(), Overhead+len(plain))
-	copy(out, r.sealID[:])
+	copy(out, ks.sealID[:])
 	_, _ = rand.Read(out[idBytes:])
 	return aead.Seal(out, out[idBytes:], plain, context)
 }
@@ -201,7 +262,7 @@ func (r *Ring) Open(p Purpose, sealed, context []byte) ([]byte, error) {
 	if len(sealed) < Overhead {
 		return nil, ErrOpen
 	}
-	aead := r.aead([idBytes]byte(sealed), p)
+	aead := r.keys.Load().aead([idBytes]byte(sealed), p)
 	if aead == nil {
 		return nil, ErrOpen
 	}
@@ -229,8 +290,8 @@ func (r *Ring) OpenText(p Purpose, sealed string, context []byte) ([]byte, error
 	return r.Open(p, data, context)
 }
 
-func (r *Ring) aead(id [idBytes]byte, p Purpose) cipher.AEAD {
-	derived, ok := r.keys[id]
+func (ks *keys) aead(id [idBytes]byte, p Purpose) cipher.AEAD {
+	derived, ok := ks.byID[id]
 	if !ok {
 		return nil
 	}

@@ -26,7 +26,7 @@ func create(t testing.TB) string {
 
 func load(t testing.TB, path string) *keyring.Ring {
 	t.Helper()
-	ring, err := keyring.Load(path)
+	ring, err := keyring.Load(path, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +160,11 @@ func TestLoadRefuses(t *testing.T) {
 		if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := keyring.Load(path); err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), key) {
+		if _, err := keyring.Load(path, time.Now()); err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), key) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := keyring.Load(filepath.Join(t.TempDir(), "none.json")); err == nil || !strings.Contains(err.Error(), "keys init") {
+	if _, err := keyring.Load(filepath.Join(t.TempDir(), "none.json"), time.Now()); err == nil || !strings.Contains(err.Error(), "keys init") {
 		t.Errorf("a missing file: %v", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestAKeyRingThatOthersCanReadIsRefused(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := keyring.Load(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		if _, err := keyring.Load(path, time.Now()); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 			t.Errorf("mode %o: %v", mode, err)
 		}
 	}
