@@ -272,14 +272,21 @@ func TestUnreachableIsToldFromInterrupted(t *testing.T) {
 
 func TestSentIsSaidAndCancellationEndsAModernCall(t *testing.T) {
 	t.Parallel()
-	ended := make(chan struct{})
+	arrived, ended := make(chan struct{}), make(chan struct{})
 	r := newRig(t, func(w http.ResponseWriter, req *http.Request) {
 		stream(w)
+		close(arrived)
 		<-req.Context().Done()
 		close(ended)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	err := r.Request(ctx, parse(t, modern), []byte(modern), remote.Options{Sent: cancel}, func([]byte) bool { return true })
+	sent := make(chan struct{})
+	go func() {
+		<-sent
+		<-arrived // a request that is cut before is none
+		cancel()
+	}()
+	err := r.Request(ctx, parse(t, modern), []byte(modern), remote.Options{Sent: func() { close(sent) }}, func([]byte) bool { return true })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
