@@ -98,7 +98,7 @@ func (c *command) runStatus(ctx context.Context, args []string) error {
 		r.TokenStore.Problem = problem.Error()
 	}
 	for _, key := range keys {
-		if key.Server == "" || errors.Is(problem, keychain.ErrLocked) {
+		if key.Server == "" || errors.Is(problem, keychain.ErrLocked) || o.account != "" && key.Account != o.account {
 			continue
 		}
 		auth, err := c.typed(o, key.Server, key.Account, c.open)

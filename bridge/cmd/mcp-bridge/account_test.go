@@ -55,6 +55,10 @@ func TestFromSignInToSignOut(t *testing.T) {
 		t.Errorf("status of all: %+v", got)
 	}
 
+	if got := run("status", "--account", "work"); got.code != exitOK || strings.Count(got.stdout, server.Server()) != 1 || !strings.Contains(got.stdout, "work") {
+		t.Errorf("status of an account: %+v", got)
+	}
+
 	if got := run("logout", server.Server()); got.code != exitOK || !strings.Contains(got.stdout, "here and at the server") || server.Counts().Revocations == 0 {
 		t.Errorf("logout: %+v, %+v", got, server.Counts())
 	}
@@ -183,16 +187,24 @@ func TestLogoutForgetsEvenIfTheServerDoesNot(t *testing.T) {
 }
 
 func TestAServerThatNeedsNoSignIn(t *testing.T) {
-	newHome(t)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/mcp" {
-			http.NotFound(w, r)
+	for _, status := range []int{200, 400, 405, 406} { // to GET, which many do not know
+		newHome(t)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/mcp" {
+				http.NotFound(w, r)
+				return
+			}
+			w.WriteHeader(status)
+		}))
+		got := runWith(t, noBrowser(t), nil, "login", server.URL+"/mcp", "--token-store", "file")
+		if got.code != exitOK || got.stdout != server.URL+"/mcp needs no sign-in.\n" {
+			t.Errorf("%d: %+v", status, got)
 		}
-	}))
-	t.Cleanup(server.Close)
-	got := runWith(t, noBrowser(t), nil, "login", server.URL+"/mcp", "--token-store", "file")
-	if got.code != exitOK || got.stdout != server.URL+"/mcp needs no sign-in.\n" {
-		t.Errorf("%+v", got)
+		got = runWith(t, noBrowser(t), nil, "login", server.URL+"/nothing", "--token-store", "file")
+		if got.code != exitFailure || !strings.Contains(got.stderr, "does not say where to sign in") {
+			t.Errorf("a server that is not there: %+v", got)
+		}
+		server.Close()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 
 	"mcp-gateway/shared/buildinfo"
@@ -23,6 +24,9 @@ const (
 
 // commands are the words that may stand first.
 var commands = []string{"login", "logout", "status", "version", "help"}
+
+// helpWords ask for help wherever they stand.
+var helpWords = []string{"-h", "-help", "--help"}
 
 // pages are the help pages, one for each command and one for all.
 //
@@ -112,6 +116,9 @@ func (c *command) dispatch(ctx context.Context, args []string) error {
 }
 
 func (c *command) runVersion(args []string) error {
+	if len(args) > 0 && slices.Contains(helpWords, args[0]) {
+		return c.help("")
+	}
 	if len(args) > 0 {
 		return usageError{fmt.Sprintf("version does not take %q", args[0]), ""}
 	}
@@ -119,7 +126,7 @@ func (c *command) runVersion(args []string) error {
 }
 
 func (c *command) runHelp(args []string) error {
-	if len(args) == 0 || args[0] == "help" {
+	if len(args) == 0 || args[0] == "help" || args[0] == "version" || slices.Contains(helpWords, args[0]) {
 		return c.help("")
 	}
 	return c.help(args[0])

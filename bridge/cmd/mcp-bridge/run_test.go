@@ -112,7 +112,7 @@ func TestHelp(t *testing.T) {
 		all.WriteString(string(want))
 		lines := [][]string{{"help", page}, {page, "--help"}, {page, "https://x.example/mcp", "-h"}}
 		if page == "" {
-			lines = [][]string{{"help"}, {"--help"}, {"-h"}, {"https://x.example/mcp", "--help"}}
+			lines = [][]string{{"help"}, {"--help"}, {"-h"}, {"https://x.example/mcp", "--help"}, {"version", "--help"}, {"help", "--help"}, {"help", "version"}}
 		}
 		for _, args := range lines {
 			got := runWith(t, noBrowser(t), nil, args...)

@@ -31,13 +31,13 @@ func (c *Client) lead(ctx context.Context, publish func(string)) error {
 	if err != nil {
 		return fmt.Errorf("sign in: %w", err)
 	}
-	open := false
+	status := 0
 	if ch == nil {
-		if ch, open, err = c.probe(ctx); err != nil {
+		if ch, status, err = c.probe(ctx); err != nil {
 			return fmt.Errorf("sign in: %w", err)
 		}
 	}
-	p, err := c.discover(ctx, ch.metadata, open)
+	p, err := c.discover(ctx, ch.metadata, status)
 	if err != nil {
 		return fmt.Errorf("sign in to %s: %w", c.server.Host, err)
 	}

@@ -20,16 +20,21 @@ type place struct {
 }
 
 // discover finds the authorization server of the MCP server, which may have named
-// the place of its metadata. open says that it answers without a token.
-func (c *Client) discover(ctx context.Context, named string, open bool) (place, error) {
+// the place of its metadata. status is how it answered without a token, 0 if it was
+// not asked.
+func (c *Client) discover(ctx context.Context, named string, status int) (place, error) {
 	prm, err := c.resourceMetadata(ctx, named)
 	if errors.Is(err, errAbsent) {
-		if open {
+		if status/100 == 2 {
 			return place{}, ErrNotNeeded
 		}
 		// MCP 2025-03-26, Server Metadata Discovery: the server's origin is the issuer.
 		origin := c.server.Scheme + "://" + c.server.Host
 		as, err := c.serverMetadata(ctx, origin)
+		// One that knows no GET has answered without asking who.
+		if known := status == http.StatusBadRequest || status == http.StatusMethodNotAllowed || status == http.StatusNotAcceptable; known && errors.Is(err, errAbsent) {
+			return place{}, ErrNotNeeded
+		}
 		if err != nil {
 			return place{}, fmt.Errorf("%s does not say where to sign in: %w", c.server.Host, err)
 		}
@@ -67,22 +72,22 @@ func (c *Client) resource(named string) string {
 }
 
 // probe asks the server for its challenge, as a request without a token gets it.
-func (c *Client) probe(ctx context.Context) (ch *challenge, open bool, err error) {
+func (c *Client) probe(ctx context.Context) (ch *challenge, status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.cfg.Server, nil)
 	if err != nil {
-		return nil, false, fmt.Errorf("ask the server how to sign in: %w", err)
+		return nil, 0, fmt.Errorf("ask the server how to sign in: %w", err)
 	}
 	req.Header.Set("Accept", "text/event-stream")
 	res, err := c.do(req)
 	if err != nil {
-		return nil, false, fmt.Errorf("ask the server how to sign in: %w", err)
+		return nil, 0, fmt.Errorf("ask the server how to sign in: %w", err)
 	}
 	ch = &challenge{}
 	if res.status == http.StatusUnauthorized {
 		bearer := c.bearer(ctx, res.header)
 		ch.metadata, ch.scope = bearer["resource_metadata"], bearer["scope"]
 	}
-	return ch, res.status/100 == 2, nil
+	return ch, res.status, nil
 }
 
 // resourceMetadata reads the document that names the authorization servers, from
