@@ -113,6 +113,8 @@ type Grant struct {
 const (
 	ReasonCodeReplay    = "code_replay"
 	ReasonRefreshReplay = "refresh_replay"
+	// ReasonClient: the client itself asked (RFC 7009).
+	ReasonClient = "revoked_by_client"
 )
 
 // Code is an authorization code (RFC 6749 §4.1.2) not yet redeemed.
@@ -253,6 +255,11 @@ type Event struct {
 //	    or other client; ErrRevoked; ErrExpired: idle or absolute.
 //	RevokeGrant(ctx, grantID, reason string, now) error
 //	    idempotent, the first reason stays; ErrNotFound if there is no such grant.
+//	RevokeToken(ctx, Hash, clientID string, now) (Grant, error)
+//	    revokes the grant of an access or refresh token of any generation, used,
+//	    rotated or expired (until collected): ReasonClient. Idempotent: a grant
+//	    revoked before keeps its time and reason. The Grant is as stored then.
+//	    ErrNotFound, without side effects: unknown token or other client.
 //	AppendEvents(ctx, []Event) error
 //	    all or none; IDs are the store's.
 //	Events(ctx, after int64, limit int) ([]Event, error)

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"mcp-gateway/gateway/internal/store"
@@ -32,6 +34,36 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID, reason string, now tim
 			return store.ErrNotFound
 		}
 		return nil
+	})
+}
+
+// A token is in one of the two tables: the hash tells tokens apart.
+var selectGrantOfToken = writing("read grant of token", `SELECT `+grantColumns+` FROM grants WHERE client_id = ?2 AND id IN
+	(SELECT grant_id FROM access_tokens WHERE hash = ?1 UNION ALL SELECT grant_id FROM refresh_tokens WHERE hash = ?1)`)
+
+// RevokeToken ends the grant of a client's token; the first reason stays.
+func (s *Store) RevokeToken(ctx context.Context, hash store.Hash, clientID string, now time.Time) (store.Grant, error) {
+	return write(ctx, s, func(t tx) (store.Grant, error) {
+		var row grantRow
+		err := t.row(selectGrantOfToken, row.dest(), hash[:], clientID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return store.Grant{}, store.ErrNotFound
+		}
+		if err != nil {
+			return store.Grant{}, err
+		}
+		g, err := row.decode()
+		if err != nil {
+			return store.Grant{}, err
+		}
+		ended, err := t.revoke(g.ID, store.ReasonClient, now)
+		if err != nil {
+			return store.Grant{}, err
+		}
+		if ended {
+			g.RevokedAt, g.RevokedReason = instant(micros(now)), store.ReasonClient
+		}
+		return g, nil
 	})
 }
 

@@ -29,6 +29,7 @@ type Store interface {
 	UseAccessToken(ctx context.Context, hash store.Hash, now time.Time) (store.AccessToken, store.Grant, error)
 	RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error)
 	RevokeGrant(ctx context.Context, grantID, reason string, now time.Time) error
+	RevokeToken(ctx context.Context, hash store.Hash, clientID string, now time.Time) (store.Grant, error)
 	AppendEvents(ctx context.Context, events []store.Event) error
 	Events(ctx context.Context, after int64, limit int) ([]store.Event, error)
 	Collect(ctx context.Context, now time.Time) (int, error)
@@ -65,6 +66,9 @@ func Run(t *testing.T, open Opener) {
 		{"what starts the grace", graceStart},
 		{"of 20 rotations of one token, one stores the successor", rotationRace},
 		{"a grant is revoked once and for all", grantRevoked},
+		{"any token of a grant revokes it", tokenRevoked},
+		{"a revocation is refused without side effects", revocationRefused},
+		{"nothing works after one of 64 revocations and rotations", revocationRace},
 		{"only the dead are collected", collected},
 		{"what a revoked grant leaves is collected", collectedRevoked},
 		{"a backlog is collected whole", collectedBacklog},

@@ -203,7 +203,11 @@ func gone(k *kit) {
 			_, _, err := k.UseAccessToken(ctx, i.access.Hash, start)
 			return err
 		},
-		"RevokeGrant":  func() error { return k.RevokeGrant(ctx, i.grant.ID, revokedByHim, start) },
+		"RevokeGrant": func() error { return k.RevokeGrant(ctx, i.grant.ID, revokedByHim, start) },
+		"RevokeToken": func() error {
+			_, err := k.RevokeToken(ctx, i.access.Hash, clientID, start)
+			return err
+		},
 		"AppendEvents": func() error { return k.AppendEvents(ctx, []store.Event{{Kind: "call"}}) },
 		"Events":       func() error { _, err := k.Events(ctx, 0, 1); return err },
 		"Collect":      func() error { _, err := k.Collect(ctx, start.AddDate(1, 0, 0)); return err },
