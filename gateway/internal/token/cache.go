@@ -2,6 +2,7 @@ package token
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcp-gateway/gateway/internal/access"
@@ -20,7 +21,11 @@ const (
 
 // cache holds verified tokens. A look-up takes one read lock and allocates
 // nothing.
-type cache struct{ shards [shardCount]shard }
+type cache struct {
+	shards [shardCount]shard
+	// drops counts the calls of dropGrant.
+	drops atomic.Uint64
+}
 
 type shard struct {
 	mu sync.RWMutex
@@ -57,10 +62,15 @@ func (c *cache) get(h store.Hash, now time.Time) *access.Principal {
 	return e.principal
 }
 
-func (c *cache) put(h store.Hash, p *access.Principal, now time.Time) {
+// put keeps what the store said, unless a grant was dropped since drops was
+// read, which is before the store was asked: it may have been this one.
+func (c *cache) put(h store.Hash, p *access.Principal, drops uint64, now time.Time) {
 	s := c.shard(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c.drops.Load() != drops {
+		return
+	}
 	if len(s.entries) >= shardBound {
 		s.evict(now)
 	}
@@ -86,6 +96,8 @@ func (s *shard) evict(now time.Time) {
 // dropGrant forgets every token of a grant. It reads the whole cache, which is
 // fine for something as rare as a revocation.
 func (c *cache) dropGrant(grantID string) {
+	// Before the entries go: what is put meanwhile is seen here, or is not kept.
+	c.drops.Add(1)
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()

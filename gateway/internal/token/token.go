@@ -4,7 +4,7 @@
 // logging anybody out (D5). It refuses to decide whether a token may be issued;
 // that is package grant.
 //
-// It implements RFC 6749 §5.1, §6 and the token part of RFC 6750.
+// It implements RFC 6749 §5.1, §6, RFC 7009 §2.1 and the token part of RFC 6750.
 package token
 
 import (
@@ -56,6 +56,7 @@ type tokenStore interface {
 	RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error)
 	UseAccessToken(ctx context.Context, hash store.Hash, now time.Time) (store.AccessToken, store.Grant, error)
 	RevokeGrant(ctx context.Context, grantID, reason string, now time.Time) error
+	RevokeToken(ctx context.Context, hash store.Hash, clientID string, now time.Time) (store.Grant, error)
 }
 
 // Service issues and checks tokens. It is safe for concurrent use.
@@ -168,6 +169,20 @@ func (s *Service) Revoke(ctx context.Context, grantID, reason string, now time.T
 	return nil
 }
 
+// RevokeToken ends the grant of a client's access or refresh token, with all
+// its tokens, and returns it. ErrNotFound: no token of that client.
+func (s *Service) RevokeToken(ctx context.Context, presented, clientID string, now time.Time) (store.Grant, error) {
+	if !wellFormed(presented, AccessPrefix) && !wellFormed(presented, RefreshPrefix) {
+		return store.Grant{}, fmt.Errorf("revoke token: %w", store.ErrNotFound)
+	}
+	grant, err := s.store.RevokeToken(ctx, store.HashOf(presented), clientID, now)
+	if err != nil {
+		return store.Grant{}, fmt.Errorf("revoke token: %w", err)
+	}
+	s.cache.dropGrant(grant.ID)
+	return grant, nil
+}
+
 // Verify returns whom an access token speaks for. Errors are the store's
 // sentinels; any other error means that the store could not answer, which is
 // never a reason to call a token invalid.
@@ -179,6 +194,7 @@ func (s *Service) Verify(ctx context.Context, bearer string, now time.Time) (*ac
 	if p := s.cache.get(hash, now); p != nil {
 		return p, nil
 	}
+	drops := s.cache.drops.Load()
 	tok, grant, err := s.store.UseAccessToken(ctx, hash, now)
 	if err != nil {
 		return nil, err
@@ -187,7 +203,7 @@ func (s *Service) Verify(ctx context.Context, bearer string, now time.Time) (*ac
 		Identity: grant.Identity, ClientID: grant.ClientID, ClientName: grant.ClientName,
 		GrantID: grant.ID, Scopes: tok.Scopes, ExpiresAt: earlier(tok.ExpiresAt, grant.ExpiresAt),
 	}
-	s.cache.put(hash, p, now)
+	s.cache.put(hash, p, drops, now)
 	return p, nil
 }
 

@@ -20,6 +20,8 @@ type counting struct {
 	*sqlite.Store
 	uses int
 	err  error
+	// answered, if not nil, runs between the store's answer and its return.
+	answered func()
 }
 
 func (c *counting) UseAccessToken(ctx context.Context, h store.Hash, now time.Time) (store.AccessToken, store.Grant, error) {
@@ -27,7 +29,11 @@ func (c *counting) UseAccessToken(ctx context.Context, h store.Hash, now time.Ti
 	if c.err != nil {
 		return store.AccessToken{}, store.Grant{}, c.err
 	}
-	return c.Store.UseAccessToken(ctx, h, now)
+	a, g, err := c.Store.UseAccessToken(ctx, h, now)
+	if c.answered != nil {
+		c.answered()
+	}
+	return a, g, err
 }
 
 func service(t testing.TB) (*token.Service, *counting) {
@@ -102,6 +108,91 @@ func TestRevokeBitesAtOnce(t *testing.T) {
 	}
 	if err := s.Revoke(t.Context(), "none", "test", now); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("revoking nothing: %v", err)
+	}
+}
+
+func TestRevokingATokenEndsItsFamilyAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, pick := range map[string]func(first, second token.Issued) string{
+		"the access token":        func(_, second token.Issued) string { return second.Access },
+		"the first access token":  func(first, _ token.Issued) string { return first.Access },
+		"the refresh token":       func(_, second token.Issued) string { return second.Refresh },
+		"the first refresh token": func(first, _ token.Issued) string { return first.Refresh },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c := service(t)
+			first := issue(t, s, c, true)
+			second, err := s.Refresh(t.Context(), first.Refresh, "client", now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, bearer := range []string{first.Access, second.Access} {
+				if _, err := s.Verify(t.Context(), bearer, now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 {
+				g, err := s.RevokeToken(t.Context(), pick(first, second), "client", now)
+				if err != nil || g.ID != "grant" || g.RevokedReason != store.ReasonClient {
+					t.Fatalf("revoked %+v, %v", g, err)
+				}
+			}
+			for _, bearer := range []string{first.Access, second.Access} {
+				if _, err := s.Verify(t.Context(), bearer, now); !errors.Is(err, store.ErrRevoked) {
+					t.Errorf("access token: %v", err)
+				}
+			}
+			for _, refresh := range []string{first.Refresh, second.Refresh} {
+				if _, err := s.Refresh(t.Context(), refresh, "client", now); !errors.Is(err, store.ErrRevoked) {
+					t.Errorf("refresh token: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestRevokeTokenRefusesWhatIsNotTheClients(t *testing.T) {
+	t.Parallel()
+	s, c := service(t)
+	issued := issue(t, s, c, true)
+	for _, tt := range []struct{ name, presented, client string }{
+		{"nothing", "", "client"},
+		{"a prefix", token.AccessPrefix, "client"},
+		{"a code", token.NewCode(), "client"},
+		{"an unknown token", token.RefreshPrefix + strings.Repeat("x", 43), "client"},
+		{"a longer token", issued.Access + "x", "client"},
+		{"a token without its prefix", strings.TrimPrefix(issued.Access, token.AccessPrefix), "client"},
+		{"an access token called a refresh token", token.RefreshPrefix + strings.TrimPrefix(issued.Access, token.AccessPrefix), "client"},
+		{"another client's access token", issued.Access, "other"},
+		{"another client's refresh token", issued.Refresh, "other"},
+	} {
+		if g, err := s.RevokeToken(t.Context(), tt.presented, tt.client, now); !errors.Is(err, store.ErrNotFound) || g.ID != "" {
+			t.Errorf("%s: %+v, %v", tt.name, g, err)
+		}
+	}
+	if _, err := s.Verify(t.Context(), issued.Access, now); err != nil {
+		t.Errorf("after all of these: %v", err)
+	}
+}
+
+// TestAnAnswerFromBeforeTheRevocationIsNotCached has the revocation come after
+// the store found the token good, and before that is remembered.
+func TestAnAnswerFromBeforeTheRevocationIsNotCached(t *testing.T) {
+	t.Parallel()
+	s, c := service(t)
+	issued := issue(t, s, c, true)
+	c.answered = func() {
+		if _, err := s.RevokeToken(t.Context(), issued.Refresh, "client", now); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Verify(t.Context(), issued.Access, now); err != nil {
+		t.Fatal(err)
+	}
+	c.answered = nil
+	if _, err := s.Verify(t.Context(), issued.Access, now); !errors.Is(err, store.ErrRevoked) {
+		t.Errorf("err = %v", err)
 	}
 }
 
