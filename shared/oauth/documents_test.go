@@ -21,12 +21,14 @@ func TestDocumentsAreSpelledAsInTheRFCs(t *testing.T) {
 			name: "server metadata with everything",
 			doc: oauth.ServerMetadata{
 				Issuer: "i", AuthorizationEndpoint: "a", TokenEndpoint: "t", RegistrationEndpoint: "r", RevocationEndpoint: "v",
-				ScopesSupported: []string{"s"}, ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{"query"},
+				RevocationEndpointAuthMethodsSupported: []string{"none"},
+				ScopesSupported:                        []string{"s"}, ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{"query"},
 				GrantTypesSupported: []string{"g"}, TokenEndpointAuthMethodsSupported: []string{"none"},
 				CodeChallengeMethodsSupported: []string{"S256"}, AuthorizationResponseIssParameterSupported: true,
 				ClientIDMetadataDocumentSupported: true,
 			},
 			want: `{"issuer":"i","authorization_endpoint":"a","token_endpoint":"t","registration_endpoint":"r","revocation_endpoint":"v",` +
+				`"revocation_endpoint_auth_methods_supported":["none"],` +
 				`"scopes_supported":["s"],"response_types_supported":["code"],"response_modes_supported":["query"],` +
 				`"grant_types_supported":["g"],"token_endpoint_auth_methods_supported":["none"],` +
 				`"code_challenge_methods_supported":["S256"],"authorization_response_iss_parameter_supported":true,` +

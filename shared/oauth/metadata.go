@@ -17,7 +17,10 @@ type ServerMetadata struct {
 	// RegistrationEndpoint is there if clients can register (RFC 7591).
 	RegistrationEndpoint string `json:"registration_endpoint,omitempty"`
 	// RevocationEndpoint is there if tokens can be revoked (RFC 7009).
-	RevocationEndpoint     string   `json:"revocation_endpoint,omitempty"`
+	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
+	// RevocationEndpointAuthMethodsSupported means client_secret_basic if absent.
+	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	ResponseTypesSupported []string `json:"response_types_supported"`
 	ResponseModesSupported []string `json:"response_modes_supported,omitempty"`
