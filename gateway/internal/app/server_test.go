@@ -124,6 +124,7 @@ func TestBrowserClients(t *testing.T) {
 		allowed      bool
 	}{
 		{http.MethodOptions, "/register", true}, {http.MethodPost, "/register", true}, {http.MethodOptions, "/token", true}, {http.MethodPost, "/token", true},
+		{http.MethodOptions, "/revoke", true}, {http.MethodPost, "/revoke", true},
 		{http.MethodOptions, "/.well-known/oauth-protected-resource/mcp", true}, {http.MethodGet, "/.well-known/oauth-authorization-server", true},
 		{http.MethodOptions, "/authorize", false}, {http.MethodGet, "/authorize", false}, {http.MethodPost, "/consent", false}, {http.MethodGet, "/callback", false},
 	} {

@@ -23,6 +23,8 @@ const (
 	// KindGrant: a client got its first tokens, or tried a stolen code or
 	// refresh token.
 	KindGrant = "grant"
+	// KindRevoke: a client ended its grant.
+	KindRevoke = "revoke"
 	// KindCall: a tool was called, or the call was denied.
 	KindCall = "call"
 	// KindResume: the trail can be written again after it could not.

@@ -100,7 +100,7 @@ func (s *Server) whoAsks(w http.ResponseWriter, r *http.Request, query url.Value
 // parseAuthorize checks the rest of the request; its refusals are for the
 // client (RFC 6749 §4.1.2.1).
 func (s *Server) parseAuthorize(query url.Values, c client.Client, target redirectTarget) (authorizationRequest, *oauth.Error) {
-	params, err := single(query)
+	params, err := single(query, "resource")
 	if err != nil {
 		return authorizationRequest{}, oauth.NewError(oauth.CodeInvalidRequest, "a parameter stands more than once")
 	}

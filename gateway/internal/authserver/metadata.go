@@ -36,6 +36,8 @@ func (s *Server) serverMetadata() oauth.ServerMetadata {
 		AuthorizationEndpoint:                      base + "/authorize",
 		TokenEndpoint:                              base + "/token",
 		RegistrationEndpoint:                       base + "/register",
+		RevocationEndpoint:                         base + "/revoke",
+		RevocationEndpointAuthMethodsSupported:     []string{"none"},
 		ScopesSupported:                            []string{ScopeMCP, ScopeOfflineAccess},
 		ResponseTypesSupported:                     []string{"code"},
 		ResponseModesSupported:                     []string{"query"},

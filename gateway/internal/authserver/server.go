@@ -1,10 +1,10 @@
 // Package authserver is the HTTP side of the authorization server: metadata,
 // registration, the browser's way through consent and Microsoft, and the token
-// endpoint. It owns routes, parameters and answers, and refuses to own the
+// and revocation endpoints. It owns routes, parameters and answers, and refuses to own the
 // rules behind them: clients (package client), grants (grant), login (entra).
 //
-// It implements the endpoints of RFC 6749, with RFC 7591, 7636, 8414, 8707,
-// 9207 and 9728, as OAuth 2.1 and the MCP authorization specification ask.
+// It implements the endpoints of RFC 6749, with RFC 7009, 7591, 7636, 8414,
+// 8707, 9207 and 9728, as OAuth 2.1 and the MCP authorization specification ask.
 package authserver
 
 import (
@@ -88,6 +88,7 @@ type login interface {
 
 type exchanger interface {
 	Exchange(ctx context.Context, req grant.Request, now time.Time) (oauth.TokenResponse, error)
+	Revoke(ctx context.Context, req grant.Revocation, now time.Time) error
 }
 
 type loginStore interface {
@@ -122,8 +123,11 @@ func (s *Server) Register(mux *http.ServeMux) {
 	s.metadata(mux)
 	mux.Handle("POST /register", anyOrigin(s.cfg.Limits.Register(s.handle(s.register))))
 	mux.Handle("POST /token", anyOrigin(s.cfg.Limits.Token(s.handle(s.token))))
+	// Revocations share the limit of the token endpoint.
+	mux.Handle("POST /revoke", anyOrigin(s.cfg.Limits.Token(s.handle(s.revoke))))
 	mux.Handle("OPTIONS /register", anyOrigin(http.HandlerFunc(preflight)))
 	mux.Handle("OPTIONS /token", anyOrigin(http.HandlerFunc(preflight)))
+	mux.Handle("OPTIONS /revoke", anyOrigin(http.HandlerFunc(preflight)))
 
 	// Pages: they rest on a cookie, so no other site's page may post to
 	// them, and none gets CORS (OAuth 2.1 §3.1: /authorize "MUST NOT").

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,12 +60,15 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 		http.Error(w, "the answer could not be made", http.StatusInternalServerError)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
+	w.Header().Set("Content-Type", "application/json")
+	forbidStoring(w)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+}
+
+func forbidStoring(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
 }
 
 // register is the client registration endpoint (RFC 7591 §3).
@@ -103,22 +107,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) parseToken(w http.ResponseWriter, r *http.Request) (grant.Request, error) {
-	if !hasMediaType(r, "application/x-www-form-urlencoded") {
-		return grant.Request{}, oauth.NewError(oauth.CodeInvalidRequest, "the request must be application/x-www-form-urlencoded")
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		return grant.Request{}, oauth.NewError(oauth.CodeInvalidRequest, "the form is malformed or larger than 16 KB").WithCause(err)
-	}
-	// PostForm only: a code in a query string ends up in logs.
-	form, err := single(r.PostForm)
+	form, err := clientForm(w, r, "resource")
 	if err != nil {
 		return grant.Request{}, err
-	}
-	if r.Header.Get("Authorization") != "" || form["client_secret"] != "" || form["client_assertion"] != "" {
-		// RFC 6749 §5.2: the method used is not supported.
-		return grant.Request{}, oauth.NewError(oauth.CodeInvalidClient,
-			"this gateway registers public clients only: send client_id and no secret")
 	}
 	return grant.Request{
 		GrantType: form["grant_type"], ClientID: form["client_id"], Resources: r.PostForm["resource"],
@@ -127,13 +118,36 @@ func (s *Server) parseToken(w http.ResponseWriter, r *http.Request) (grant.Reque
 	}, nil
 }
 
+// clientForm reads the form of a public client; repeatable are the parameters
+// that may stand more than once.
+func clientForm(w http.ResponseWriter, r *http.Request, repeatable ...string) (map[string]string, error) {
+	if !hasMediaType(r, "application/x-www-form-urlencoded") {
+		return nil, oauth.NewError(oauth.CodeInvalidRequest, "the request must be application/x-www-form-urlencoded")
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return nil, oauth.NewError(oauth.CodeInvalidRequest, "the form is malformed or larger than 16 KB").WithCause(err)
+	}
+	// PostForm only: a code or token in a query string ends up in logs.
+	form, err := single(r.PostForm, repeatable...)
+	if err != nil {
+		return nil, err
+	}
+	if r.Header.Get("Authorization") != "" || form["client_secret"] != "" || form["client_assertion"] != "" {
+		// RFC 6749 §5.2: the method used is not supported.
+		return nil, oauth.NewError(oauth.CodeInvalidClient,
+			"this gateway registers public clients only: send client_id and no secret")
+	}
+	return form, nil
+}
+
 // single refuses repeated parameters: "Request and response parameters MUST
-// NOT be included more than once" (RFC 6749 §3.1, §3.2). resource may repeat
-// (RFC 8707 §2) and is read from the form itself.
-func single(form url.Values) (map[string]string, error) {
+// NOT be included more than once" (RFC 6749 §3.1, §3.2). What may repeat, as
+// resource does (RFC 8707 §2), is read from the form itself.
+func single(form url.Values, repeatable ...string) (map[string]string, error) {
 	values := make(map[string]string, len(form))
 	for name, v := range form {
-		if len(v) > 1 && name != "resource" {
+		if len(v) > 1 && !slices.Contains(repeatable, name) {
 			return nil, oauth.NewError(oauth.CodeInvalidRequest, "a parameter stands more than once")
 		}
 		values[name] = v[0]

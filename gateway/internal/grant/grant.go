@@ -1,9 +1,10 @@
 // Package grant answers the token endpoint: one file per grant type behind one
 // dispatcher, which makes the checks that every grant needs so that a new one
-// cannot forget them. It refuses to know HTTP; package authserver parses the
-// request and writes the answer.
+// cannot forget them. It also answers the revocation endpoint. It refuses to
+// know HTTP; package authserver parses the request and writes the answer.
 //
-// It implements RFC 6749 §4.1.3, §5 and §6, RFC 7636 §4.6 and RFC 8707 §2.2.
+// It implements RFC 6749 §4.1.3, §5 and §6, RFC 7009 §2, RFC 7636 §4.6 and RFC
+// 8707 §2.2.
 package grant
 
 import (
@@ -54,6 +55,7 @@ type codeStore interface {
 type tokens interface {
 	Redeem(ctx context.Context, code store.Code, withRefresh bool, now time.Time) (token.Issued, error)
 	Refresh(ctx context.Context, presented, clientID string, now time.Time) (token.Issued, error)
+	RevokeToken(ctx context.Context, presented, clientID string, now time.Time) (store.Grant, error)
 }
 
 type auditor interface {
@@ -72,7 +74,7 @@ type Config struct {
 	Logger     *slog.Logger
 }
 
-// Dispatcher answers token requests.
+// Dispatcher answers token requests and revocations.
 type Dispatcher struct {
 	cfg    Config
 	grants map[string]func(ctx context.Context, c client.Client, req Request, now time.Time) (token.Issued, error)
@@ -102,7 +104,7 @@ func (d *Dispatcher) Exchange(ctx context.Context, req Request, now time.Time) (
 	if !ok {
 		return oauth.TokenResponse{}, oauth.NewError(oauth.CodeUnsupportedGrantType, "grant_type is none of those in the server metadata")
 	}
-	c, err := d.client(ctx, req)
+	c, err := d.client(ctx, req.ClientID)
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
@@ -121,11 +123,11 @@ func (d *Dispatcher) Exchange(ctx context.Context, req Request, now time.Time) (
 
 // client identifies the client: all are public clients for now, so it is the
 // client_id (RFC 6749 §3.2.1) and PKCE or the refresh token is the proof.
-func (d *Dispatcher) client(ctx context.Context, req Request) (client.Client, error) {
-	if req.ClientID == "" {
+func (d *Dispatcher) client(ctx context.Context, id string) (client.Client, error) {
+	if id == "" {
 		return client.Client{}, oauth.NewError(oauth.CodeInvalidRequest, "client_id is missing")
 	}
-	c, err := d.cfg.Clients.Resolve(ctx, req.ClientID)
+	c, err := d.cfg.Clients.Resolve(ctx, id)
 	if errors.Is(err, client.ErrUnknown) {
 		return client.Client{}, oauth.NewError(oauth.CodeInvalidClient,
 			"this client_id was not issued by this gateway; register again").WithCause(err)
@@ -154,8 +156,8 @@ func (d *Dispatcher) refused(ctx context.Context, c client.Client, req Request, 
 	switch {
 	case errors.Is(err, store.ErrConsumed):
 		description = "it was used before; sign in again"
-		event := d.event(audit.KindGrant, audit.OutcomeDenied, "replay_of_"+req.GrantType, c, g, req, now)
-		if auditErr := d.cfg.Audit.Append(ctx, event); auditErr != nil {
+		row := event(audit.KindGrant, audit.OutcomeDenied, "replay_of_"+req.GrantType, c, g, req.Address, now)
+		if auditErr := d.cfg.Audit.Append(ctx, row); auditErr != nil {
 			return auditErr
 		}
 	case errors.Is(err, store.ErrExpired):
@@ -180,13 +182,13 @@ func (d *Dispatcher) record(ctx context.Context, c client.Client, req Request, i
 	if req.GrantType != "authorization_code" {
 		return nil
 	}
-	return d.cfg.Audit.Append(ctx, d.event(audit.KindGrant, audit.OutcomeOK, req.GrantType, c, issued.Grant, req, now))
+	return d.cfg.Audit.Append(ctx, event(audit.KindGrant, audit.OutcomeOK, req.GrantType, c, issued.Grant, req.Address, now))
 }
 
-func (d *Dispatcher) event(kind, outcome, reason string, c client.Client, g store.Grant, req Request, now time.Time) store.Event {
+func event(kind, outcome, reason string, c client.Client, g store.Grant, address string, now time.Time) store.Event {
 	return store.Event{
 		Time: now, Kind: kind, Outcome: outcome, Reason: reason,
 		Tenant: g.Identity.Tenant, Object: g.Identity.Object, GrantID: g.ID,
-		Client: c.Label(), Address: req.Address,
+		Client: c.Label(), Address: address,
 	}
 }
