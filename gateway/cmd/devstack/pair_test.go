@@ -66,6 +66,7 @@ func TestTheBridgeAndTheGateway(t *testing.T) {
 	if err := session.Close(); err != nil {
 		t.Error(err)
 	}
+	p.logout(t, home)
 	p.canary(t)
 }
 
@@ -367,6 +368,26 @@ func (p *pair) typeScript(t *testing.T, home, protocol string) {
 		t.Errorf("it said %s", out)
 	}
 	p.signedIn(t, home)
+}
+
+// logout signs a home's person out, here and at the gateway, and again, when
+// there is nothing left to end.
+func (p *pair) logout(t *testing.T, home string) {
+	t.Helper()
+	server := p.entry.Args[0]
+	for _, want := range []string{
+		"Signed out of " + server + ", here and at the server.\n",
+		"Signed out of " + server + " on this machine. There was nothing to end at the server, or it offers no way to.\n",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		cmd := exec.CommandContext(ctx, p.entry.Command, "logout", server, "--token-store", "file")
+		cmd.Env, cmd.Stderr = desktop(home), p.stderr
+		out, err := cmd.Output()
+		cancel()
+		if err != nil || string(out) != want {
+			t.Errorf("logout said %q (%v), want %q", out, err, want)
+		}
+	}
 }
 
 // canary looks for tokens where they must not be, by what they begin with.
