@@ -23,6 +23,25 @@ func Member(object json.RawMessage, name string) (value json.RawMessage, ok bool
 	return nil, false
 }
 
+// Meta returns a member of the message's params._meta.
+func (m Message) Meta(name string) (value json.RawMessage, ok bool) {
+	meta, ok := Member(m.Params, "_meta")
+	if !ok {
+		return nil, false
+	}
+	return Member(meta, name)
+}
+
+// IDKey is a text that is equal for equal ids, however a string is spelled, and
+// different for "7" and 7.
+func IDKey(id json.RawMessage) string {
+	if bytes.IndexByte(id, '\\') < 0 {
+		return string(id)
+	}
+	text, _ := String(id)
+	return string(AppendString(nil, text))
+}
+
 // Members returns all members of an object that is part of a parsed message,
 // in their order.
 func Members(object json.RawMessage) iter.Seq2[string, json.RawMessage] {

@@ -51,9 +51,9 @@ type call struct {
 // newCall enters a request among the unanswered ones. It is nil for one that
 // may not be entered, which is answered.
 func (r *Relay) newCall(m wire.Message, raw []byte) *call {
-	c := &call{m: m, raw: raw, modern: isModern(m), arrived: time.Now(), outage: listPatience, sent: make(chan struct{}), done: make(chan struct{})}
+	c := &call{m: m, raw: raw, modern: modern(m), arrived: time.Now(), outage: listPatience, sent: make(chan struct{}), done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(r.life)
-	key := idKey(m.ID)
+	key := wire.IDKey(m.ID)
 	r.mu.Lock()
 	reason := ""
 	switch {
@@ -77,13 +77,13 @@ func (r *Relay) newCall(m wire.Message, raw []byte) *call {
 func (r *Relay) find(id json.RawMessage) *call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.calls[idKey(id)]
+	return r.calls[wire.IDKey(id)]
 }
 
 // take reports whether a call was still to be answered: who has taken it is the
 // one to answer it.
 func (r *Relay) take(c *call) bool {
-	key := idKey(c.m.ID)
+	key := wire.IDKey(c.m.ID)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.calls[key] != c {
@@ -129,7 +129,7 @@ func (r *Relay) request(m wire.Message, raw []byte) {
 		}
 		if c.modern && m.Method == "subscriptions/listen" {
 			r.mu.Lock()
-			r.listens[idKey(m.ID)] = c
+			r.listens[wire.IDKey(m.ID)] = c
 			r.mu.Unlock()
 		}
 		r.work.Go(func() { defer c.cancel(nil); r.carry(c) })
@@ -274,8 +274,7 @@ func (r *Relay) waitSignIn(c *call, err error) error {
 // zero, because the server's own must be greater ("MUST increase with each
 // notification", MCP basic, Progress) and may begin there.
 func (r *Relay) progress(c *call, step int) {
-	meta, _ := wire.Member(c.m.Params, "_meta")
-	token, ok := wire.Member(meta, "progressToken")
+	token, ok := c.m.Meta("progressToken")
 	if !ok {
 		return
 	}
@@ -368,18 +367,9 @@ func (r *Relay) abandon(c *call) {
 	r.take(c)
 }
 
-// isModern reports whether a request carries a modern revision in _meta.
-func isModern(m wire.Message) bool {
-	meta, _ := wire.Member(m.Params, "_meta")
-	version, _ := wire.Member(meta, wire.MetaProtocolVersion)
+// modern reports whether a request carries a modern revision in _meta.
+func modern(m wire.Message) bool {
+	version, _ := m.Meta(wire.MetaProtocolVersion)
 	name, _ := wire.String(version)
 	return wire.NamesModern(name)
-}
-
-// idKey is equal for equal ids, however a string is spelled.
-func idKey(id json.RawMessage) string {
-	if s, ok := wire.String(id); ok {
-		return `"` + s
-	}
-	return string(id)
 }

@@ -303,7 +303,7 @@ func (r *Relay) handshake(hello *call) error {
 	var raw []byte
 	var answer wire.Message
 	err := r.cfg.Remote.Initialize(ctx, hello.m, hello.raw, func(message []byte) bool {
-		if m, err := wire.Parse(message); err == nil && m.Kind == wire.KindResponse && idKey(m.ID) == idKey(hello.m.ID) {
+		if m, err := wire.Parse(message); err == nil && m.Kind == wire.KindResponse && wire.IDKey(m.ID) == wire.IDKey(hello.m.ID) {
 			raw, answer = message, m
 			return true
 		}

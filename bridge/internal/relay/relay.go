@@ -351,7 +351,7 @@ func (r *Relay) answerOf(c *call) remote.Receive {
 			}
 			r.say(raw)
 			return false
-		case idKey(m.ID) != idKey(c.m.ID):
+		case wire.IDKey(m.ID) != wire.IDKey(c.m.ID):
 			return r.fromRemote(raw)
 		}
 		r.sniff(c, m)
@@ -366,7 +366,7 @@ func (r *Relay) answerOf(c *call) remote.Receive {
 // reports whether that call is answered with it.
 func (r *Relay) garbled(m wire.Message, c *call, err error) bool {
 	r.log.WarnContext(r.life, "the server sent what is no message", "reason", err)
-	if c == nil || idKey(m.ID) != idKey(c.m.ID) {
+	if c == nil || wire.IDKey(m.ID) != wire.IDKey(c.m.ID) {
 		return false
 	}
 	r.fail(c, wire.CodeInternal, "the answer of "+r.cfg.Server+" is not valid: "+err.Error(), nil)

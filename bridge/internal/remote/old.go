@@ -117,8 +117,8 @@ func (s *oldStream) read(events *wire.EventReader) {
 			continue
 		}
 		s.mu.Lock()
-		w, ok := s.waiting[key(m.ID)]
-		delete(s.waiting, key(m.ID))
+		w, ok := s.waiting[wire.IDKey(m.ID)]
+		delete(s.waiting, wire.IDKey(m.ID))
 		s.mu.Unlock()
 		if ok {
 			w.receive(event.Data)
@@ -127,24 +127,16 @@ func (s *oldStream) read(events *wire.EventReader) {
 	}
 }
 
-// key is equal for equal ids.
-func key(id []byte) string {
-	if s, ok := wire.String(id); ok {
-		return `"` + s
-	}
-	return string(id)
-}
-
 // request posts a request and waits until the stream has brought its answer.
 func (s *oldStream) request(ctx context.Context, m wire.Message, raw []byte, o Options, receive Receive) error {
 	w := waiter{receive: receive, answered: make(chan struct{})}
 	s.mu.Lock()
-	s.waiting[key(m.ID)] = w
+	s.waiting[wire.IDKey(m.ID)] = w
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.waiting, key(m.ID))
+		delete(s.waiting, wire.IDKey(m.ID))
 	}()
 	if err := s.post(ctx, raw, o.Sent); err != nil {
 		return err

@@ -196,8 +196,7 @@ func (c *Conn) begin(s session) {
 // modernRevision returns the revision that a message of the modern era carries, or
 // "" for one of a legacy era.
 func modernRevision(m wire.Message) string {
-	meta, _ := wire.Member(m.Params, "_meta")
-	version, _ := wire.Member(meta, wire.MetaProtocolVersion)
+	version, _ := m.Meta(wire.MetaProtocolVersion)
 	if name, _ := wire.String(version); wire.NamesModern(name) {
 		return name
 	}

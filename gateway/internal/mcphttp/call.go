@@ -93,7 +93,7 @@ func (h *Handler) bounded(ctx context.Context, x *exchange) (_ context.Context, 
 		return ctx, stop
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	forget := h.calls.add(keyOf(x.session, x.msg.ID), cancel)
+	forget := h.calls.add(callKey{x.session, wire.IDKey(x.msg.ID)}, cancel)
 	return ctx, func() {
 		forget()
 		cancel(nil)

@@ -1,14 +1,11 @@
 package mcphttp
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 
 	"mcp-gateway/gateway/internal/access"
-	"mcp-gateway/shared/wire"
 )
 
 var (
@@ -21,16 +18,7 @@ var (
 // reaches the call.
 type callKey struct {
 	session sessionID
-	id      string
-}
-
-// keyOf makes "a" and "\u0061" one id, and "7" and 7 two.
-func keyOf(s sessionID, id json.RawMessage) callKey {
-	if bytes.IndexByte(id, '\\') >= 0 {
-		text, _ := wire.String(id)
-		id = wire.AppendString(nil, text)
-	}
-	return callKey{s, string(id)}
+	id      string // by wire.IDKey
 }
 
 // calls are the legacy calls under way.

@@ -42,7 +42,7 @@ func (h *Handler) legacy(r *http.Request, x *exchange) answer {
 func (h *Handler) notified(x *exchange) {
 	if x.msg.Method == "notifications/cancelled" {
 		id, _ := wire.Member(x.msg.Params, "requestId")
-		h.calls.stop(keyOf(x.session, id))
+		h.calls.stop(callKey{x.session, wire.IDKey(id)})
 	}
 }
 

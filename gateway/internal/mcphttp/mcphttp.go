@@ -178,22 +178,13 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, p *access.Princip
 // eraOf decides per request (MCP 2026-07-28 basic, Versioning): modern if the
 // message carries its revision in _meta, or the header names a modern one.
 func eraOf(header http.Header, msg wire.Message) wire.Era {
-	if _, ok := metaMember(msg, wire.MetaProtocolVersion); ok {
+	if _, ok := msg.Meta(wire.MetaProtocolVersion); ok {
 		return wire.EraModern
 	}
 	if slices.ContainsFunc(header[wire.HeaderProtocolVersion], wire.NamesModern) {
 		return wire.EraModern
 	}
 	return wire.EraLegacy
-}
-
-// metaMember returns a member of the message's params._meta.
-func metaMember(msg wire.Message, key string) (json.RawMessage, bool) {
-	meta, ok := wire.Member(msg.Params, "_meta")
-	if !ok {
-		return nil, false
-	}
-	return wire.Member(meta, key)
 }
 
 func (h *Handler) address(r *http.Request) string {

@@ -41,10 +41,10 @@ func checkModern(header http.Header, msg wire.Message) *fault {
 	if f := checkStandardHeaders(header, msg); f != nil {
 		return f
 	}
-	if _, ok := metaMember(msg, wire.MetaProtocolVersion); !ok {
+	if _, ok := msg.Meta(wire.MetaProtocolVersion); !ok {
 		return invalidParams("params._meta lacks " + wire.MetaProtocolVersion).withStatus(http.StatusBadRequest)
 	}
-	if capabilities, ok := metaMember(msg, wire.MetaClientCapabilities); !ok || capabilities[0] != '{' {
+	if capabilities, ok := msg.Meta(wire.MetaClientCapabilities); !ok || capabilities[0] != '{' {
 		return invalidParams("params._meta lacks " + wire.MetaClientCapabilities + ", an object").withStatus(http.StatusBadRequest)
 	}
 	return nil
@@ -57,7 +57,7 @@ func modernVersion(header http.Header, msg wire.Message) (string, *fault) {
 	if f != nil {
 		return "", f
 	}
-	raw, ok := metaMember(msg, wire.MetaProtocolVersion)
+	raw, ok := msg.Meta(wire.MetaProtocolVersion)
 	if !ok {
 		return inHeader, nil
 	}
