@@ -23,6 +23,7 @@ const module = "mcp-gateway/shared/"
 var arrows = map[string]string{
 	"buildinfo": "",
 	"entrasim":  "github.com/go-jose/go-jose/v4",
+	"netguard":  "",
 	"oauth":     "",
 	"secret":    "",
 	"wire":      "",
