@@ -46,7 +46,7 @@ func checkURL(u *url.URL) error {
 // checkPort accepts no port or one that every parser reads alike.
 func checkPort(u *url.URL) error {
 	port := u.Port()
-	if port == "" && !strings.HasSuffix(u.Host, ":") {
+	if port == "" {
 		return nil
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
