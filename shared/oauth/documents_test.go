@@ -53,8 +53,8 @@ func TestDocumentsAreSpelledAsInTheRFCs(t *testing.T) {
 			doc: oauth.ClientInformation{ClientID: "c", ClientIDIssuedAt: 7, ClientMetadata: oauth.ClientMetadata{
 				RedirectURIs: []string{"r"}, ClientName: "n", ClientURI: "u", LogoURI: "l", TokenEndpointAuthMethod: "none",
 				GrantTypes: []string{"g"}, ResponseTypes: []string{"code"}, Scope: "s", ApplicationType: "native",
-			}},
-			want: `{"client_id":"c","client_id_issued_at":7,"redirect_uris":["r"],"client_name":"n","client_uri":"u","logo_uri":"l",` +
+			}, ClientSecret: "x", ClientSecretExpiresAt: new(int64)},
+			want: `{"client_id":"c","client_id_issued_at":7,"client_secret":"x","client_secret_expires_at":0,"redirect_uris":["r"],"client_name":"n","client_uri":"u","logo_uri":"l",` +
 				`"token_endpoint_auth_method":"none","grant_types":["g"],"response_types":["code"],"scope":"s","application_type":"native"}`,
 		},
 		{
@@ -97,7 +97,7 @@ func TestWellKnownPathsAreThoseOfTheRFCs(t *testing.T) {
 
 func TestUnknownClientMetadataIsIgnored(t *testing.T) {
 	t.Parallel()
-	const doc = `{"redirect_uris":["https://a.example/"],"software_statement":"x.y.z","contacts":7,"client_name#ja":"名","jwks":{"keys":[]}}`
+	const doc = `{"redirect_uris":["https://a.example/"],"software_statement":"x.y.z","contacts":7,"client_name#ja":"名","require_auth_time":true}`
 	var meta oauth.ClientMetadata
 	if err := json.Unmarshal([]byte(doc), &meta); err != nil {
 		t.Fatal(err)

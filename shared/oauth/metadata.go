@@ -21,12 +21,21 @@ type ServerMetadata struct {
 	// RevocationEndpointAuthMethodsSupported means client_secret_basic if absent.
 	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 
+	// IntrospectionEndpoint is there if resource servers can ask about tokens
+	// (RFC 7662).
+	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
+	// IntrospectionEndpointAuthMethodsSupported is as for revocation.
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+
 	ScopesSupported        []string `json:"scopes_supported,omitempty"`
 	ResponseTypesSupported []string `json:"response_types_supported"`
 	ResponseModesSupported []string `json:"response_modes_supported,omitempty"`
 	GrantTypesSupported    []string `json:"grant_types_supported,omitempty"`
 	// TokenEndpointAuthMethodsSupported means client_secret_basic if absent.
 	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported,omitempty"`
+	// TokenEndpointAuthSigningAlgValuesSupported must be there if
+	// private_key_jwt is among the methods (RFC 8414 §2).
+	TokenEndpointAuthSigningAlgValuesSupported []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
 	// CodeChallengeMethodsSupported must list S256: MCP clients "MUST refuse
 	// to proceed" without it (MCP authorization, Authorization Code Protection).
 	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported,omitempty"`

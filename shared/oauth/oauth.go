@@ -18,6 +18,34 @@ type TokenResponse struct {
 	Scope string `json:"scope,omitempty"`
 }
 
+// Ways in which a client identifies itself at the token endpoint (RFC 7591 §2,
+// OpenID Connect Core §9).
+const (
+	AuthMethodNone          = "none"
+	AuthMethodSecretBasic   = "client_secret_basic"
+	AuthMethodSecretPost    = "client_secret_post"
+	AuthMethodPrivateKeyJWT = "private_key_jwt"
+)
+
+// AssertionType is the client_assertion_type of private_key_jwt (RFC 7523 §2.2).
+const AssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// IntrospectionResponse is what a resource server learns of a token (RFC 7662
+// §2.2). An inactive one has no other member.
+type IntrospectionResponse struct {
+	Active    bool   `json:"active"`
+	Scope     string `json:"scope,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	Username  string `json:"username,omitempty"`
+	TokenType string `json:"token_type,omitempty"`
+	// ExpiresAt and IssuedAt are in seconds since 1970.
+	ExpiresAt int64  `json:"exp,omitempty"`
+	IssuedAt  int64  `json:"iat,omitempty"`
+	Subject   string `json:"sub,omitempty"`
+	Audience  string `json:"aud,omitempty"`
+	Issuer    string `json:"iss,omitempty"`
+}
+
 // ErrorResponse is the JSON form of an error (RFC 6749 §5.2, RFC 7591 §3.2.2).
 type ErrorResponse struct {
 	Error            string `json:"error"`
