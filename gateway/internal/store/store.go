@@ -196,6 +196,20 @@ type Rotated struct {
 	Repeated bool
 }
 
+// Consent is what a person has allowed a client at one redirect URI, so that
+// they are asked again only for more.
+type Consent struct {
+	// Tenant and Object identify the person (DESIGN D7).
+	Tenant string
+	Object string
+	// ClientID and RedirectURI are compared exactly.
+	ClientID    string
+	RedirectURI string
+	Scopes      []string
+	// ExpiresAt is from when on they are asked again.
+	ExpiresAt time.Time
+}
+
 // Event is one row of the audit trail.
 type Event struct {
 	// ID orders events; given by the store.
@@ -260,11 +274,20 @@ type Event struct {
 //	    rotated or expired (until collected): ReasonClient. Idempotent: a grant
 //	    revoked before keeps its time and reason. The Grant is as stored then.
 //	    ErrNotFound, without side effects: unknown token or other client.
+//	UseAssertion(ctx, Hash, expiresAt time.Time) error
+//	    remembers until expiresAt that a client's assertion was used; ErrConsumed
+//	    if it was before.
+//	RememberConsent(ctx, Consent, now) error
+//	    adds the scopes to those of the same person, client and redirect URI that
+//	    are not expired, and sets the expiry.
+//	Consented(ctx, Consent, now) ([]string, error)
+//	    the scopes remembered for person, client and redirect URI, in the order
+//	    in which they came; none if there are none or they are expired.
 //	AppendEvents(ctx, []Event) error
 //	    all or none; IDs are the store's.
 //	Events(ctx, after int64, limit int) ([]Event, error)
 //	    ascending by ID.
 //	Collect(ctx, now) (int, error)
-//	    deletes what has been dead for more than 24 h: expired logins, codes and
-//	    tokens, tokens of revoked grants, then ended grants without tokens. It
+//	    deletes what has been dead for more than 24 h: expired logins, codes,
+//	    consents, assertions and tokens, tokens of revoked grants, then ended grants without tokens. It
 //	    only frees space, so it may do that in parts. Audit rows stay.

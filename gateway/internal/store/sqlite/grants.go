@@ -82,6 +82,10 @@ var collections = []query{
 		(SELECT state FROM logins WHERE expires_at < ? LIMIT ?)`),
 	writing("collect codes", `DELETE FROM codes WHERE hash IN
 		(SELECT hash FROM codes WHERE expires_at < ? LIMIT ?)`),
+	writing("collect consents", `DELETE FROM consents WHERE rowid IN
+		(SELECT rowid FROM consents WHERE expires_at < ? LIMIT ?)`),
+	writing("collect assertions", `DELETE FROM assertions WHERE hash IN
+		(SELECT hash FROM assertions WHERE expires_at < ? LIMIT ?)`),
 	writing("collect access tokens", `DELETE FROM access_tokens WHERE hash IN
 		(SELECT hash FROM access_tokens WHERE expires_at < ? LIMIT ?)`),
 	writing("collect refresh tokens", `DELETE FROM refresh_tokens WHERE hash IN

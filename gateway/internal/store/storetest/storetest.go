@@ -30,6 +30,9 @@ type Store interface {
 	RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error)
 	RevokeGrant(ctx context.Context, grantID, reason string, now time.Time) error
 	RevokeToken(ctx context.Context, hash store.Hash, clientID string, now time.Time) (store.Grant, error)
+	UseAssertion(ctx context.Context, hash store.Hash, expiresAt time.Time) error
+	RememberConsent(ctx context.Context, c store.Consent, now time.Time) error
+	Consented(ctx context.Context, c store.Consent, now time.Time) ([]string, error)
 	AppendEvents(ctx context.Context, events []store.Event) error
 	Events(ctx context.Context, after int64, limit int) ([]store.Event, error)
 	Collect(ctx context.Context, now time.Time) (int, error)
@@ -69,6 +72,10 @@ func Run(t *testing.T, open Opener) {
 		{"any token of a grant revokes it", tokenRevoked},
 		{"a revocation is refused without side effects", revocationRefused},
 		{"nothing works after one of 64 revocations and rotations", revocationRace},
+		{"an assertion is good once", assertionUsed},
+		{"of 64 uses of one assertion, one wins", assertionRace},
+		{"a consent is remembered for its person, client and redirect URI", consentRemembered},
+		{"consents at the same time add up", consentRace},
 		{"only the dead are collected", collected},
 		{"what a revoked grant leaves is collected", collectedRevoked},
 		{"a backlog is collected whole", collectedBacklog},
