@@ -21,6 +21,8 @@ type ServerMetadata struct {
 	// RevocationEndpointAuthMethodsSupported means client_secret_basic if absent.
 	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 
+	// RevocationEndpointAuthSigningAlgValuesSupported is as for the token endpoint.
+	RevocationEndpointAuthSigningAlgValuesSupported []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
 	// IntrospectionEndpoint is there if resource servers can ask about tokens
 	// (RFC 7662).
 	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`

@@ -75,6 +75,14 @@ type Rule struct {
 	Tools []string
 }
 
+// Scope is what a client must have been granted, besides the person's right, to
+// call its tools. A tool may be in several and then needs all of them.
+type Scope struct {
+	Name string
+	// Tools are names in which * stands for any run of characters.
+	Tools []string
+}
+
 // Reasons of a Decision.
 const (
 	// ReasonRule: Decision.Rule allowed it.
@@ -84,6 +92,10 @@ const (
 	// ReasonGroupsUnknown: only a group rule could have allowed it, and the
 	// person is in too many groups for Microsoft to list them in the token.
 	ReasonGroupsUnknown = "groups_unknown"
+	// ReasonScope: the person may, and the client has not been granted what
+	// the tool needs. It is never the reason of a Decision, since the client can
+	// ask for it (see Lacks).
+	ReasonScope = "insufficient_scope"
 )
 
 // Decision is the answer to "may they call it?", with the reason.
@@ -96,11 +108,15 @@ type Decision struct {
 	Reason string
 }
 
-// Policy is a checked set of rules. It is immutable.
-type Policy struct{ rules []Rule }
+// Policy is a checked set of rules and scopes. It is immutable.
+type Policy struct {
+	rules  []Rule
+	scopes []Scope
+}
 
-// New checks rules and returns every problem at once.
-func New(rules []Rule) (*Policy, error) {
+// New checks rules and returns every problem at once. The scopes are taken as
+// they are.
+func New(rules []Rule, scopes ...Scope) (*Policy, error) {
 	var problems []error
 	names := make(map[string]bool, len(rules))
 	for i, r := range rules {
@@ -135,7 +151,25 @@ func New(rules []Rule) (*Policy, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return &Policy{rules: slices.Clone(rules)}, nil
+	return &Policy{rules: slices.Clone(rules), scopes: slices.Clone(scopes)}, nil
+}
+
+// Lacks returns the scopes that tool needs and that p's client was not granted:
+// a call gets them by way of a step-up (RFC 6750 §3.1, insufficient_scope). Such
+// a tool is listed all the same, or no client would ever ask.
+func (pol *Policy) Lacks(p *Principal, tool string) []string {
+	var lacking []string
+	for i := range pol.scopes {
+		s := &pol.scopes[i]
+		if covers(s.Tools, tool) && (p == nil || !slices.Contains(p.Scopes, s.Name)) {
+			lacking = append(lacking, s.Name)
+		}
+	}
+	return lacking
+}
+
+func covers(globs []string, tool string) bool {
+	return slices.ContainsFunc(globs, func(glob string) bool { return matchGlob(glob, tool) })
 }
 
 // Decide says whether p may call tool. A nil principal may call nothing.
@@ -150,7 +184,7 @@ func (pol *Policy) Decide(p *Principal, tool string) Decision {
 	}
 	for i := range pol.rules {
 		r := &pol.rules[i]
-		if !slices.ContainsFunc(r.Tools, func(glob string) bool { return matchGlob(glob, tool) }) {
+		if !covers(r.Tools, tool) {
 			continue
 		}
 		for _, s := range r.Subjects {

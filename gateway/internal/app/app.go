@@ -37,6 +37,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Listener, if set, is served instead of Config.Listen.
 	Listener net.Listener
+	// Fetch, if set, fetches what clients publish instead of a client that
+	// reaches public addresses alone: for tests.
+	Fetch *http.Client
 	// Ready, if set, is called once when requests are answered.
 	Ready func(net.Addr)
 }
@@ -55,7 +58,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	handler, endStreams, err := build(o.Config, ring, db, o.Logger)
+	fetch := o.Fetch
+	if fetch == nil {
+		if fetch, err = fetcher(o.Config.Clients); err != nil {
+			return err
+		}
+	}
+	handler, endStreams, err := build(o.Config, ring, db, fetch, o.Logger)
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,8 @@ import (
 
 // build wires the parts and returns the whole gateway as one handler, with what
 // ends its streams. It starts nothing and calls nobody.
-func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slog.Logger) (handler http.Handler, endStreams func(), err error) {
-	policy, err := access.New(rules(cfg.Access))
+func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, fetch *http.Client, logger *slog.Logger) (handler http.Handler, endStreams func(), err error) {
+	policy, err := access.New(rules(cfg.Access), toolScopes(cfg.Scopes)...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,15 +50,20 @@ func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slo
 	if err != nil {
 		return nil, nil, fmt.Errorf("microsoft: %w", err)
 	}
-	clients := client.NewDirectory(ring)
+	clients := client.NewDirectory(client.Config{
+		Ring: ring, Store: db, PublicURL: cfg.PublicURL, HTTP: fetch, Logger: logger,
+		Registered: registered(cfg.RegisteredClients), Policy: admission(cfg.Clients),
+	})
 	auth, err := authserver.New(authserver.Config{
 		PublicURL: cfg.PublicURL, AuthorityOrigin: cfg.Microsoft.AuthorityHost,
 		Lifetimes: authserver.Lifetimes{
 			Consent: signInTime, Login: signInTime, Code: cfg.Tokens.CodeLifetime,
-			Grant: min(cfg.Tokens.GrantLifetime, cfg.Tokens.RefreshAbsolute),
+			Grant: min(cfg.Tokens.GrantLifetime, cfg.Tokens.RefreshAbsolute), Consented: consentTime,
 		},
+		Scopes: pageScopes(cfg.Scopes), Introspection: len(cfg.ResourceServers) > 0,
 		Clients: clients, Login: login, Store: db, Ring: ring, Audit: trail, Address: addresses.Of, Logger: logger,
 		Grants: grant.NewDispatcher(grant.Config{
+			Issuer: cfg.PublicURL, ResourceServers: resourceServers(cfg.ResourceServers),
 			Clients: clients, Codes: db, Tokens: tokens, Audit: trail, Logger: logger,
 			IsResource: func(r string) bool { return authserver.IsResource(cfg.PublicURL, r) },
 		}),
@@ -105,6 +110,9 @@ func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slo
 // person may take at Microsoft.
 const signInTime = 10 * time.Minute
 
+// consentTime is how long a consent is remembered.
+const consentTime = 90 * 24 * time.Hour
+
 // exact makes a pattern match its path and nothing under it.
 func exact(path string) string {
 	if path[len(path)-1] == '/' {
@@ -127,6 +135,24 @@ func rules(configured []config.Rule) []access.Rule {
 		add(access.KindGroup, r.Groups)
 		add(access.KindRole, r.Roles)
 		add(access.KindTenant, r.Tenants)
+	}
+	return out
+}
+
+// toolScopes and pageScopes are the configured scopes as the policy and as the
+// consent page know them.
+func toolScopes(configured []config.Scope) []access.Scope {
+	out := make([]access.Scope, len(configured))
+	for i, s := range configured {
+		out[i] = access.Scope{Name: s.Name, Tools: s.Tools}
+	}
+	return out
+}
+
+func pageScopes(configured []config.Scope) []authserver.Scope {
+	out := make([]authserver.Scope, len(configured))
+	for i, s := range configured {
+		out[i] = authserver.Scope{Name: s.Name, Words: s.Description}
 	}
 	return out
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"mcp-gateway/gateway/internal/audit"
@@ -20,14 +22,9 @@ import (
 // maxState bounds the client's state: it travels in our URLs and pages.
 const maxState = 2048
 
-// scopeWords say on the consent page what a scope allows.
-var scopeWords = map[string]string{
-	ScopeMCP:           "list the tools you may use and call them in your name",
-	ScopeOfflineAccess: "stay signed in, without asking you each time",
-}
-
 // authorize is the authorization endpoint (RFC 6749 §3.1): it checks the
-// request and shows the consent page. It changes nothing.
+// request and shows the consent page. It changes nothing, except that a request
+// which the person has allowed before goes on to Microsoft.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -45,21 +42,45 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, target.withError(refusal.Code, refusal.Description), http.StatusFound)
 		return
 	}
-	form, err := json.Marshal(consentForm{Request: req, Expires: time.Now().Add(s.cfg.Lifetimes.Consent)})
+	now := time.Now()
+	who, allowed := s.consented(r, req, now)
+	if len(allowed) == len(req.Scopes) && !slices.Contains(strings.Fields(query.Get("prompt")), "consent") {
+		browser, _ := browserOf(r) // it is known, or else the person would not be
+		location, err := s.startLogin(r, loginSecrets{Request: req, Consented: &who}, browser, now)
+		if err != nil {
+			s.failed(w, r, req, err, now)
+			return
+		}
+		http.Redirect(w, r, location, http.StatusFound)
+		return
+	}
+	s.ask(w, r, req, allowed, now)
+}
+
+// ask shows the consent page. allowed are those of the request's scopes that
+// the person has consented to before.
+func (s *Server) ask(w http.ResponseWriter, r *http.Request, req authorizationRequest, allowed []string, now time.Time) {
+	target := req.target(s.cfg.PublicURL)
+	form, err := json.Marshal(consentForm{Request: req, Expires: now.Add(s.cfg.Lifetimes.Consent)})
 	if err != nil {
-		s.unavailable(w, r, target, c.Name, err)
+		s.unavailable(w, r, target, req.ClientName, err)
 		return
 	}
 	browser := markBrowser(w, r)
-	scopes := make([]string, len(req.Scopes))
-	for i, scope := range req.Scopes {
-		scopes[i] = scopeWords[scope]
-	}
-	page.WriteConsent(w, page.Consent{
-		Gateway: s.host, Client: c.Name, RedirectHost: target.host(), Local: target.local(), Scopes: scopes,
+	c := page.Consent{
+		Gateway: s.host, Client: req.ClientName, ClientHost: client.Client{ID: req.ClientID}.Host(),
+		RedirectHost: target.host(), Local: target.local(),
 		Action: "/consent", Form: s.cfg.Ring.SealText(keyring.ConsentForm, form, browser[:]),
 		FormAction: []string{s.cfg.AuthorityOrigin, target.origin()},
-	})
+	}
+	for _, scope := range req.Scopes {
+		if words := s.scopeWords(scope); slices.Contains(allowed, scope) {
+			c.Granted = append(c.Granted, words)
+		} else {
+			c.Scopes = append(c.Scopes, words)
+		}
+	}
+	page.WriteConsent(w, c)
 }
 
 // whoAsks identifies the client and where it may be answered. Until both are
@@ -74,14 +95,8 @@ func (s *Server) whoAsks(w http.ResponseWriter, r *http.Request, query url.Value
 		}
 	}
 	c, err := s.cfg.Clients.Resolve(r.Context(), query.Get("client_id"))
-	if errors.Is(err, client.ErrUnknown) {
-		s.refuse(w, r, "This program is not registered here",
-			"It asked with a client_id that this gateway did not issue, or that was issued under keys the gateway no longer has. "+
-				"Remove the gateway from your program's list of servers and add it again: it will register by itself.", err)
-		return client.Client{}, redirectTarget{}, false
-	}
 	if err != nil {
-		s.refuse(w, r, "The gateway cannot answer at the moment", "Try again in a minute.", err)
+		s.refuseClient(w, r, query.Get("client_id"), err)
 		return client.Client{}, redirectTarget{}, false
 	}
 	if len(query.Get("state")) > maxState {
@@ -95,6 +110,29 @@ func (s *Server) whoAsks(w http.ResponseWriter, r *http.Request, query url.Value
 		return client.Client{}, redirectTarget{}, false
 	}
 	return c, target, true
+}
+
+// refuseClient says why a client is not served. What went wrong between the
+// gateway and the client's host is for the log alone: it would tell strangers
+// about the network here.
+func (s *Server) refuseClient(w http.ResponseWriter, r *http.Request, id string, err error) {
+	described := client.Client{ID: id}.Host() != ""
+	switch {
+	case errors.Is(err, client.ErrForbidden):
+		s.refuse(w, r, "This program may not use this gateway",
+			"Ask the administrator of the gateway, if you need it: they decide which programs come in. The gateway's log has the reason.", err)
+	case errors.Is(err, client.ErrUnknown) && described:
+		s.refuse(w, r, "The description that this program publishes cannot be used",
+			"Whoever makes the program has to correct it. The reason is: "+err.Error()+".", err)
+	case errors.Is(err, client.ErrUnknown):
+		s.refuse(w, r, "This program is not registered here",
+			"It asked with a client_id that this gateway did not issue, or that was issued under keys the gateway no longer has. "+
+				"Remove the gateway from your program's list of servers and add it again: it will register by itself.", err)
+	case described:
+		s.refuse(w, r, "The description that this program publishes cannot be read at the moment", "Try again in a minute.", err)
+	default:
+		s.refuse(w, r, "The gateway cannot answer at the moment", "Try again in a minute.", err)
+	}
 }
 
 // parseAuthorize checks the rest of the request; its refusals are for the
@@ -127,7 +165,7 @@ func (s *Server) parseAuthorize(query url.Values, c client.Client, target redire
 	}
 	return authorizationRequest{
 		ClientID: c.ID, ClientName: c.Name, RedirectURI: target.uri, State: target.state,
-		Challenge: params["code_challenge"], Scopes: grantedScopes(params["scope"]),
+		Challenge: params["code_challenge"], Scopes: s.grantedScopes(params["scope"]), Remember: mayRemember(c, target),
 	}, nil
 }
 
@@ -152,7 +190,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, target.withError(oauth.CodeAccessDenied, "the person denied access"), http.StatusSeeOther)
 		return
 	}
-	location, err := s.startLogin(r, form.Request, browser, now)
+	location, err := s.startLogin(r, loginSecrets{Request: form.Request}, browser, now)
 	if err != nil {
 		s.failed(w, r, form.Request, err, now)
 		return
@@ -171,13 +209,14 @@ func (s *Server) openConsent(sealed string, browser store.Hash, now time.Time, f
 // startLogin stores the login and returns where to send the browser. The
 // upstream state is random and stored as its hash; nonce and verifier are
 // sealed, bound to it.
-func (s *Server) startLogin(r *http.Request, req authorizationRequest, browser store.Hash, now time.Time) (string, error) {
+func (s *Server) startLogin(r *http.Request, login loginSecrets, browser store.Hash, now time.Time) (string, error) {
 	upstream := entra.AuthRequest{State: randomText(), Nonce: randomText(), Verifier: oauth.NewVerifier()}
 	location, err := s.cfg.Login.AuthURL(r.Context(), upstream)
 	if err != nil {
 		return "", err
 	}
-	plain, err := json.Marshal(loginSecrets{Request: req, Nonce: upstream.Nonce, Verifier: upstream.Verifier})
+	login.Nonce, login.Verifier = upstream.Nonce, upstream.Verifier
+	plain, err := json.Marshal(login)
 	if err != nil {
 		return "", err
 	}

@@ -46,7 +46,11 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, login.Request, entra.CallbackError(query), now)
 		return
 	}
-	location, err := s.finish(r, query.Get("code"), login, now)
+	location, err := s.finish(w, r, query.Get("code"), login, now)
+	if errors.Is(err, errOtherPerson) {
+		s.ask(w, r, login.Request, nil, now)
+		return
+	}
 	if err != nil {
 		s.failed(w, r, login.Request, err, now)
 		return
@@ -76,9 +80,12 @@ func (s *Server) resume(r *http.Request, query url.Values, parseErr error, now t
 	return secrets, nil
 }
 
+// errOtherPerson: somebody else signed in than the one who had consented.
+var errOtherPerson = errors.New("another person signed in than the one who had consented")
+
 // finish completes the login at Microsoft and returns the client's answer: a
 // code (RFC 6749 §4.1.2). The login is in the audit trail before it.
-func (s *Server) finish(r *http.Request, upstreamCode string, login loginSecrets, now time.Time) (string, error) {
+func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode string, login loginSecrets, now time.Time) (string, error) {
 	identity, err := s.cfg.Login.Exchange(r.Context(), upstreamCode,
 		entra.AuthRequest{Nonce: login.Nonce, Verifier: login.Verifier}, now)
 	if err != nil {
@@ -86,6 +93,9 @@ func (s *Server) finish(r *http.Request, upstreamCode string, login loginSecrets
 	}
 	// Microsoft took its time: the code's lifetime starts now.
 	now = time.Now()
+	if err := s.settleConsent(w, r, login, identity, now); err != nil {
+		return "", err
+	}
 	code := token.NewCode()
 	req := login.Request
 	if err := s.cfg.Store.CreateCode(r.Context(), store.Code{
@@ -103,6 +113,25 @@ func (s *Server) finish(r *http.Request, upstreamCode string, login loginSecrets
 		return "", err
 	}
 	return req.target(s.cfg.PublicURL).with([2]string{"code", code}), nil
+}
+
+// settleConsent makes sure that it was this person who consented, and remembers
+// it for the next time.
+func (s *Server) settleConsent(w http.ResponseWriter, r *http.Request, login loginSecrets, who store.Identity, now time.Time) error {
+	if before := login.Consented; before != nil && (before.Tenant != who.Tenant || before.Object != who.Object) {
+		return errOtherPerson
+	}
+	if !login.Request.Remember {
+		return nil
+	}
+	if login.Consented == nil {
+		consent := login.Request.consentOf(person{Tenant: who.Tenant, Object: who.Object, Expires: now.Add(s.cfg.Lifetimes.Consented)})
+		if err := s.cfg.Store.RememberConsent(r.Context(), consent, now); err != nil {
+			return err
+		}
+	}
+	browser, _ := browserOf(r) // resume has seen it
+	return s.setPerson(w, browser, who, now)
 }
 
 // failed tells the person why the sign-in did not succeed and offers the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/grant"
 	"mcp-gateway/shared/oauth"
 )
@@ -31,21 +32,33 @@ func (s *Server) metadata(mux *http.ServeMux) {
 
 func (s *Server) serverMetadata() oauth.ServerMetadata {
 	base := s.cfg.PublicURL
-	return oauth.ServerMetadata{
+	methods := []string{oauth.AuthMethodNone, oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost, oauth.AuthMethodPrivateKeyJWT}
+	m := oauth.ServerMetadata{
 		Issuer:                                     base,
 		AuthorizationEndpoint:                      base + "/authorize",
 		TokenEndpoint:                              base + "/token",
-		RegistrationEndpoint:                       base + "/register",
 		RevocationEndpoint:                         base + "/revoke",
-		RevocationEndpointAuthMethodsSupported:     []string{"none"},
-		ScopesSupported:                            []string{ScopeMCP, ScopeOfflineAccess},
+		RevocationEndpointAuthMethodsSupported:     methods,
+		IntrospectionEndpoint:                      base + "/introspect",
+		IntrospectionEndpointAuthMethodsSupported:  []string{oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost},
+		ScopesSupported:                            s.scopes(),
 		ResponseTypesSupported:                     []string{"code"},
 		ResponseModesSupported:                     []string{"query"},
 		GrantTypesSupported:                        grant.Types,
-		TokenEndpointAuthMethodsSupported:          []string{"none"},
+		TokenEndpointAuthMethodsSupported:          methods,
+		TokenEndpointAuthSigningAlgValuesSupported: client.AssertionAlgorithms,
 		CodeChallengeMethodsSupported:              []string{"S256"},
 		AuthorizationResponseIssParameterSupported: true,
+		ClientIDMetadataDocumentSupported:          s.cfg.Clients.ReadsDocuments(),
 	}
+	if s.cfg.Clients.Registers() {
+		m.RegistrationEndpoint = base + "/register"
+	}
+	if s.cfg.Introspection {
+		m.IntrospectionEndpoint = base + "/introspect"
+		m.IntrospectionEndpointAuthMethodsSupported = []string{oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost}
+	}
+	return m
 }
 
 func (s *Server) resourceMetadata(path string) oauth.ResourceMetadata {

@@ -19,6 +19,8 @@ type authorizationRequest struct {
 	State       string   `json:"s,omitempty"`
 	Challenge   string   `json:"p"`
 	Scopes      []string `json:"o"`
+	// Remember: consent to it may be remembered.
+	Remember bool `json:"m,omitempty"`
 }
 
 // consentForm is the sealed content of a consent page. The browser it was
@@ -34,6 +36,9 @@ type loginSecrets struct {
 	Request  authorizationRequest `json:"q"`
 	Nonce    string               `json:"n"`
 	Verifier string               `json:"v"`
+	// Consented is set when nobody was asked, because this person had allowed
+	// the request before: it must be them who signs in.
+	Consented *person `json:"w,omitempty"`
 }
 
 // redirectTarget is where a client may be answered. Only newRedirectTarget

@@ -11,12 +11,12 @@ import (
 // body is ignored by the client" (§2.2), so there is none. An outage is a 503:
 // "the client must assume the token still exists" (§2.2.1).
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
-	form, err := clientForm(w, r)
+	form, asks, err := clientForm(w, r)
 	if err != nil {
 		return err
 	}
 	if err := s.cfg.Grants.Revoke(r.Context(), grant.Revocation{
-		ClientID: form["client_id"], Token: form["token"], Address: s.cfg.Address(r).String(),
+		Client: asks, Token: form["token"], Address: s.cfg.Address(r).String(),
 	}, time.Now()); err != nil {
 		return err
 	}

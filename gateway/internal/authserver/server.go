@@ -1,9 +1,9 @@
 // Package authserver is the HTTP side of the authorization server: metadata,
-// registration, the browser's way through consent and Microsoft, and the token
-// and revocation endpoints. It owns routes, parameters and answers, and refuses to own the
+// registration, the browser's way through consent and Microsoft, and the token,
+// revocation and introspection endpoints. It owns routes, parameters and answers, and refuses to own the
 // rules behind them: clients (package client), grants (grant), login (entra).
 //
-// It implements the endpoints of RFC 6749, with RFC 7009, 7591, 7636, 8414,
+// It implements the endpoints of RFC 6749, with RFC 7009, 7591, 7636, 7662, 8414,
 // 8707, 9207 and 9728, as OAuth 2.1 and the MCP authorization specification ask.
 package authserver
 
@@ -25,15 +25,6 @@ import (
 	"mcp-gateway/shared/oauth"
 )
 
-// The scopes of this gateway (DESIGN D18).
-const (
-	// ScopeMCP is what every client gets: to list and call tools.
-	ScopeMCP = "mcp"
-	// ScopeOfflineAccess asks for a refresh token. It is offered by the
-	// authorization server and never demanded by the resource.
-	ScopeOfflineAccess = "offline_access"
-)
-
 // endpoints that a token may be asked for by name (RFC 8707), besides the root.
 var resourcePaths = []string{"/mcp", "/sse"}
 
@@ -41,6 +32,11 @@ var resourcePaths = []string{"/mcp", "/sse"}
 type Config struct {
 	// PublicURL is the issuer: scheme and host, no path, no trailing slash.
 	PublicURL string
+	// Scopes are those that clients may ask for besides the two that there
+	// always are: each opens tools that need it.
+	Scopes []Scope
+	// Introspection: there are resource servers that may ask about tokens.
+	Introspection bool
 	// AuthorityOrigin is the origin of Microsoft's pages, for the consent
 	// page's form-action (DESIGN D19).
 	AuthorityOrigin string
@@ -69,6 +65,8 @@ type Lifetimes struct {
 	Code time.Duration
 	// Grant is after how long the person must sign in again.
 	Grant time.Duration
+	// Consented is how long a consent is remembered: 90 days.
+	Consented time.Duration
 }
 
 // Limits wrap the endpoints that anybody can call, per remote address.
@@ -79,6 +77,8 @@ type Limits struct {
 type directory interface {
 	Resolve(ctx context.Context, id string) (client.Client, error)
 	Register(meta oauth.ClientMetadata, now time.Time) (oauth.ClientInformation, error)
+	Registers() bool
+	ReadsDocuments() bool
 }
 
 type login interface {
@@ -89,12 +89,17 @@ type login interface {
 type exchanger interface {
 	Exchange(ctx context.Context, req grant.Request, now time.Time) (oauth.TokenResponse, error)
 	Revoke(ctx context.Context, req grant.Revocation, now time.Time) error
+	Introspect(ctx context.Context, req grant.Introspection, now time.Time) (oauth.IntrospectionResponse, error)
 }
 
+// loginStore is what this package asks of the store: five methods, for the two
+// things that outlive a request here, sign-ins and consents.
 type loginStore interface {
 	CreateLogin(ctx context.Context, l store.Login) error
 	ConsumeLogin(ctx context.Context, state, browser store.Hash, now time.Time) (store.Login, error)
 	CreateCode(ctx context.Context, c store.Code) error
+	RememberConsent(ctx context.Context, c store.Consent, now time.Time) error
+	Consented(ctx context.Context, c store.Consent, now time.Time) ([]string, error)
 }
 
 type auditor interface {
@@ -123,8 +128,11 @@ func (s *Server) Register(mux *http.ServeMux) {
 	s.metadata(mux)
 	mux.Handle("POST /register", anyOrigin(s.cfg.Limits.Register(s.handle(s.register))))
 	mux.Handle("POST /token", anyOrigin(s.cfg.Limits.Token(s.handle(s.token))))
-	// Revocations share the limit of the token endpoint.
+	// Revocations and introspections share the limit of the token endpoint.
 	mux.Handle("POST /revoke", anyOrigin(s.cfg.Limits.Token(s.handle(s.revoke))))
+	if s.cfg.Introspection {
+		mux.Handle("POST /introspect", s.cfg.Limits.Token(s.handle(s.introspect)))
+	}
 	mux.Handle("OPTIONS /register", anyOrigin(http.HandlerFunc(preflight)))
 	mux.Handle("OPTIONS /token", anyOrigin(http.HandlerFunc(preflight)))
 	mux.Handle("OPTIONS /revoke", anyOrigin(http.HandlerFunc(preflight)))
@@ -157,15 +165,4 @@ func IsResource(publicURL, resource string) bool {
 		return true
 	}
 	return slices.Contains(resourcePaths, path)
-}
-
-// grantedScopes says what a scope parameter (RFC 6749 §3.3) is given. ScopeMCP
-// always, because there is nothing smaller, and ScopeOfflineAccess if asked.
-// Unknown scopes are dropped rather than refused: clients ask for "openid
-// profile email" out of habit, and the token answer names what they got.
-func grantedScopes(scope string) []string {
-	if slices.Contains(strings.Fields(scope), ScopeOfflineAccess) {
-		return []string{ScopeMCP, ScopeOfflineAccess}
-	}
-	return []string{ScopeMCP}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/grant"
 	"mcp-gateway/shared/oauth"
 )
@@ -47,8 +48,10 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.cfg.Logger.Log(r.Context(), level, "request refused", slog.String("path", r.URL.Path),
 		slog.String("code", public.Code), slog.Any("error", err), slog.String("address", s.cfg.Address(r).String()))
-	if public.Status == http.StatusMethodNotAllowed {
-		w.Header().Set("Allow", http.MethodPost)
+	if public.Status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
+		// "the authorization server MUST ... include the WWW-Authenticate
+		// response header field matching the authentication scheme" (RFC 6749 §5.2).
+		w.Header().Set("WWW-Authenticate", `Basic realm="`+s.host+`", charset="UTF-8"`)
 	}
 	writeJSON(w, public.Status, oauth.ErrorResponse{Error: public.Code, ErrorDescription: public.Description})
 }
@@ -80,9 +83,10 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return oauth.NewError(oauth.CodeInvalidClientMetadata, "the document is larger than 32 KB or ended early").WithCause(err)
 	}
-	var meta oauth.ClientMetadata
-	if err := json.Unmarshal(body, &meta); err != nil {
-		return oauth.NewError(oauth.CodeInvalidClientMetadata, "the document is not a JSON object of client metadata").WithCause(err)
+	meta, err := oauth.ParseClientMetadata(body)
+	if err != nil {
+		return oauth.NewError(oauth.CodeInvalidClientMetadata,
+			"the document is not a JSON object of client metadata, with each member once and spelled as in RFC 7591").WithCause(err)
 	}
 	info, err := s.cfg.Clients.Register(meta, time.Now())
 	if err != nil {
@@ -107,38 +111,83 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) parseToken(w http.ResponseWriter, r *http.Request) (grant.Request, error) {
-	form, err := clientForm(w, r, "resource")
+	form, asks, err := clientForm(w, r, "resource")
 	if err != nil {
 		return grant.Request{}, err
 	}
 	return grant.Request{
-		GrantType: form["grant_type"], ClientID: form["client_id"], Resources: r.PostForm["resource"],
+		GrantType: form["grant_type"], Client: asks, Resources: r.PostForm["resource"],
 		Address: s.cfg.Address(r).String(), Code: form["code"], RedirectURI: form["redirect_uri"],
 		Verifier: form["code_verifier"], RefreshToken: form["refresh_token"],
 	}, nil
 }
 
-// clientForm reads the form of a public client; repeatable are the parameters
-// that may stand more than once.
-func clientForm(w http.ResponseWriter, r *http.Request, repeatable ...string) (map[string]string, error) {
+// clientForm reads the form of a client and what it says of who sent it;
+// repeatable are the parameters that may stand more than once.
+func clientForm(w http.ResponseWriter, r *http.Request, repeatable ...string) (map[string]string, client.Credentials, error) {
 	if !hasMediaType(r, "application/x-www-form-urlencoded") {
-		return nil, oauth.NewError(oauth.CodeInvalidRequest, "the request must be application/x-www-form-urlencoded")
+		return nil, client.Credentials{}, oauth.NewError(oauth.CodeInvalidRequest, "the request must be application/x-www-form-urlencoded")
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		return nil, oauth.NewError(oauth.CodeInvalidRequest, "the form is malformed or larger than 16 KB").WithCause(err)
+		return nil, client.Credentials{}, oauth.NewError(oauth.CodeInvalidRequest, "the form is malformed or larger than 16 KB").WithCause(err)
 	}
 	// PostForm only: a code or token in a query string ends up in logs.
 	form, err := single(r.PostForm, repeatable...)
 	if err != nil {
-		return nil, err
+		return nil, client.Credentials{}, err
 	}
-	if r.Header.Get("Authorization") != "" || form["client_secret"] != "" || form["client_assertion"] != "" {
-		// RFC 6749 §5.2: the method used is not supported.
-		return nil, oauth.NewError(oauth.CodeInvalidClient,
-			"this gateway registers public clients only: send client_id and no secret")
+	asks, err := credentials(r.Header, form)
+	return form, asks, err
+}
+
+// credentials reads which client a request says it is from, and by what: "The
+// client MUST NOT use more than one authentication method in each request"
+// (RFC 6749 §2.3).
+func credentials(header http.Header, form map[string]string) (client.Credentials, error) {
+	given := client.Credentials{ID: form["client_id"], Method: oauth.AuthMethodNone}
+	ways := 0
+	if form["client_secret"] != "" {
+		ways++
+		given.Method, given.Secret = oauth.AuthMethodSecretPost, form["client_secret"]
 	}
-	return form, nil
+	if form["client_assertion"] != "" || form["client_assertion_type"] != "" {
+		ways++
+		if form["client_assertion_type"] != oauth.AssertionType || form["client_assertion"] == "" {
+			return client.Credentials{}, oauth.NewError(oauth.CodeInvalidClient, "client_assertion_type must be "+oauth.AssertionType+", with a client_assertion")
+		}
+		given.Method, given.Assertion = oauth.AuthMethodPrivateKeyJWT, form["client_assertion"]
+		if given.ID == "" {
+			given.ID = client.AssertionSubject(given.Assertion)
+		}
+	}
+	if values := header["Authorization"]; len(values) > 0 {
+		ways++
+		id, secret, ok := basic(values)
+		if !ok {
+			return client.Credentials{}, oauth.NewError(oauth.CodeInvalidClient, "the Authorization header must be one, of the scheme Basic, with client_id and secret form-encoded")
+		}
+		if given.ID != "" && given.ID != id {
+			return client.Credentials{}, oauth.NewError(oauth.CodeInvalidRequest, "client_id is another than that of the Authorization header")
+		}
+		given.ID, given.Method, given.Secret = id, oauth.AuthMethodSecretBasic, secret
+	}
+	if ways > 1 {
+		return client.Credentials{}, oauth.NewError(oauth.CodeInvalidRequest, "the client authenticates in more than one way")
+	}
+	return given, nil
+}
+
+// basic reads HTTP Basic credentials, in which both parts are form-encoded
+// (RFC 6749 §2.3.1).
+func basic(values []string) (id, secret string, ok bool) {
+	id, secret, ok = (&http.Request{Header: http.Header{"Authorization": values}}).BasicAuth()
+	if !ok || len(values) != 1 {
+		return "", "", false
+	}
+	id, idErr := url.QueryUnescape(id)
+	secret, secretErr := url.QueryUnescape(secret)
+	return id, secret, idErr == nil && secretErr == nil
 }
 
 // single refuses repeated parameters: "Request and response parameters MUST

@@ -2,12 +2,15 @@ package client_test
 
 import (
 	"errors"
+	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/keyring"
@@ -29,6 +32,17 @@ func newRing(t testing.TB) *keyring.Ring {
 	return ring
 }
 
+// open returns a Directory that lets everybody in.
+func open(ring *keyring.Ring) *client.Directory {
+	return client.NewDirectory(client.Config{
+		Ring: ring, PublicURL: "https://gateway.example", HTTP: http.DefaultClient, Logger: slog.New(slog.DiscardHandler),
+		Policy: client.Policy{Registration: client.AdmitAll, Documents: client.AdmitAll, PrivateUseRedirects: true},
+	})
+}
+
+// public compares what others see of a client.
+var public = cmpopts.IgnoreUnexported(client.Client{})
+
 func mustRegister(t testing.TB, d *client.Directory, meta oauth.ClientMetadata) oauth.ClientInformation {
 	t.Helper()
 	info, err := d.Register(meta, now)
@@ -47,30 +61,31 @@ var inspector = oauth.ClientMetadata{
 func TestARegistrationIsKnownToEveryReplicaWithTheSameKeys(t *testing.T) {
 	t.Parallel()
 	ring := newRing(t)
-	info := mustRegister(t, client.NewDirectory(ring), inspector)
+	info := mustRegister(t, open(ring), inspector)
 
-	got, err := client.NewDirectory(ring).Resolve(t.Context(), info.ClientID)
+	got, err := open(ring).Resolve(t.Context(), info.ClientID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := client.Client{
 		ID: info.ClientID, Name: "MCP <Inspector> & friends", URI: "https://inspector.example/about",
 		RedirectURIs: inspector.RedirectURIs, GrantTypes: []string{"authorization_code", "refresh_token"}, ApplicationType: "native",
+		AuthMethod: "none",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, public); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if !got.MayRefresh() {
 		t.Error("it may not refresh")
 	}
-	if _, err := client.NewDirectory(newRing(t)).Resolve(t.Context(), info.ClientID); !errors.Is(err, client.ErrUnknown) {
+	if _, err := open(newRing(t)).Resolve(t.Context(), info.ClientID); !errors.Is(err, client.ErrUnknown) {
 		t.Errorf("another key ring: got %v, want ErrUnknown", err)
 	}
 }
 
 func TestResolveKeepsWhatAClientRegisteredLessFor(t *testing.T) {
 	t.Parallel()
-	d := client.NewDirectory(newRing(t))
+	d := open(newRing(t))
 	info := mustRegister(t, d, oauth.ClientMetadata{RedirectURIs: []string{"https://a.example/"}, GrantTypes: []string{"authorization_code"}})
 	got, err := d.Resolve(t.Context(), info.ClientID)
 	if err != nil {
@@ -78,8 +93,9 @@ func TestResolveKeepsWhatAClientRegisteredLessFor(t *testing.T) {
 	}
 	want := client.Client{
 		ID: info.ClientID, RedirectURIs: []string{"https://a.example/"}, GrantTypes: []string{"authorization_code"}, ApplicationType: "web",
+		AuthMethod: "none",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, public); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got.MayRefresh() {
@@ -90,7 +106,7 @@ func TestResolveKeepsWhatAClientRegisteredLessFor(t *testing.T) {
 func TestResolveRejects(t *testing.T) {
 	t.Parallel()
 	ring := newRing(t)
-	d := client.NewDirectory(ring)
+	d := open(ring)
 	id := mustRegister(t, d, inspector).ClientID
 	body := strings.TrimPrefix(id, "mcpc_")
 	plain := []byte(`{"r":["https://evil.example/"]}`)
@@ -98,7 +114,7 @@ func TestResolveRejects(t *testing.T) {
 		{name: "nothing", id: ""},
 		{name: "the prefix alone", id: "mcpc_"},
 		{name: "somebody else's id", id: "0oa1b2c3d4"},
-		{name: "a URL, until metadata documents come", id: "https://client.example/metadata.json"},
+		{name: "a URL of http", id: "http://client.example/metadata.json"},
 		{name: "no prefix", id: body},
 		{name: "another prefix", id: "mcpx_" + body},
 		{name: "another case of the prefix", id: "MCPC_" + body},
@@ -113,7 +129,7 @@ func TestResolveRejects(t *testing.T) {
 		{name: "a null byte", id: id[:20] + "\x00" + id[21:]},
 		{name: "more than 2048 bytes", id: "mcpc_" + ring.SealText(keyring.ClientRegistration, []byte(`{"r":["https://`+strings.Repeat("a", 2000)+`/"]}`), []byte{1})},
 		{name: "a value sealed for another purpose", id: "mcpc_" + ring.SealText(keyring.Session, plain, []byte{1})},
-		{name: "a value sealed in another format", id: "mcpc_" + ring.SealText(keyring.ClientRegistration, plain, []byte{2})},
+		{name: "a value sealed in another format", id: "mcpc_" + ring.SealText(keyring.ClientRegistration, plain, []byte{3})},
 		{name: "a value sealed in no format", id: "mcpc_" + ring.SealText(keyring.ClientRegistration, plain, nil)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,7 +146,7 @@ func TestResolveRejects(t *testing.T) {
 func TestResolveRejectsEveryFlippedBit(t *testing.T) {
 	t.Parallel()
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	d := client.NewDirectory(newRing(t))
+	d := open(newRing(t))
 	// Three lengths, so that the last character has 0, 2 and 4 unused bits.
 	for _, uri := range []string{"https://a.example/", "https://a.example/b", "https://a.example/bc"} {
 		id := mustRegister(t, d, oauth.ClientMetadata{RedirectURIs: []string{uri}}).ClientID
@@ -151,7 +167,7 @@ func TestResolveDoesNotCallItsOwnMistakeUnknown(t *testing.T) {
 	t.Parallel()
 	ring := newRing(t)
 	id := "mcpc_" + ring.SealText(keyring.ClientRegistration, []byte(`{"r":7}`), []byte{1})
-	_, err := client.NewDirectory(ring).Resolve(t.Context(), id)
+	_, err := open(ring).Resolve(t.Context(), id)
 	if err == nil || errors.Is(err, client.ErrUnknown) {
 		t.Fatalf("got %v, want an error other than ErrUnknown", err)
 	}
@@ -177,7 +193,7 @@ func TestLabelTellsClientsOfOneNameApart(t *testing.T) {
 }
 
 func FuzzResolve(f *testing.F) {
-	d := client.NewDirectory(newRing(f))
+	d := open(newRing(f))
 	for _, uris := range [][]string{{"https://a.example/"}, {"http://127.0.0.1/cb", "cursor://a/b"}} {
 		f.Add(mustRegister(f, d, oauth.ClientMetadata{RedirectURIs: uris}).ClientID)
 	}
@@ -195,7 +211,7 @@ func FuzzResolve(f *testing.F) {
 }
 
 func BenchmarkResolve(b *testing.B) {
-	d := client.NewDirectory(newRing(b))
+	d := open(newRing(b))
 	id := mustRegister(b, d, inspector).ClientID
 	ctx := b.Context()
 	b.ReportAllocs()

@@ -1,7 +1,10 @@
 package client
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/oauth"
 )
 
@@ -17,7 +21,6 @@ const (
 	grantAuthorizationCode = "authorization_code"
 	grantRefreshToken      = "refresh_token"
 	responseCode           = "code"
-	authMethodNone         = "none"
 	applicationNative      = "native"
 	applicationWeb         = "web"
 )
@@ -33,7 +36,8 @@ const (
 // authorization server MAY reject or replace any of the client's requested
 // metadata values" (RFC 7591 §3.2.1). Values are replaced where the client can
 // live with it, so that clients that ask for more than there is still get in:
-//   - every client becomes a public one, with no secret to lose;
+//   - a client that does not say how it identifies itself becomes a public one,
+//     with no secret to lose, though RFC 7591 §2 would give it one;
 //   - grant types that are not served are left out; none named means both that
 //     are, since a client that names none wants to stay signed in too;
 //   - control characters are taken out of the name (see displayName).
@@ -41,9 +45,20 @@ const (
 // Scopes, logos and all else are not registered and not in the answer. An error
 // that is an *oauth.Error is for the client.
 func (d *Directory) Register(meta oauth.ClientMetadata, now time.Time) (oauth.ClientInformation, error) {
-	c, refusal := accept(meta)
+	if !d.Registers() {
+		return oauth.ClientInformation{}, &oauth.Error{
+			Code: oauth.CodeAccessDenied, Status: http.StatusForbidden,
+			Description: "clients cannot register at this gateway; ask its administrator to add yours",
+		}
+	}
+	c, refusal := d.accept(meta)
 	if refusal != nil {
 		return oauth.ClientInformation{}, refusal
+	}
+	var secret string
+	if !c.Public() {
+		secret = newSecret()
+		c.secret = store.HashOf(secret)
 	}
 	id, fits, err := d.seal(c)
 	if err != nil {
@@ -53,19 +68,47 @@ func (d *Directory) Register(meta oauth.ClientMetadata, now time.Time) (oauth.Cl
 		return oauth.ClientInformation{}, oauth.NewError(oauth.CodeInvalidClientMetadata,
 			"the registration is too large: register fewer or shorter redirect_uris, or a shorter client_name or client_uri")
 	}
-	return oauth.ClientInformation{
-		ClientID: id, ClientIDIssuedAt: now.Unix(),
+	info := oauth.ClientInformation{
+		ClientID: id, ClientIDIssuedAt: now.Unix(), ClientSecret: secret,
 		ClientMetadata: oauth.ClientMetadata{
 			RedirectURIs: c.RedirectURIs, ClientName: c.Name, ClientURI: c.URI,
-			TokenEndpointAuthMethod: authMethodNone, GrantTypes: c.GrantTypes,
+			TokenEndpointAuthMethod: c.AuthMethod, GrantTypes: c.GrantTypes,
 			ResponseTypes: []string{responseCode}, ApplicationType: c.ApplicationType,
 		},
-	}, nil
+	}
+	if secret != "" {
+		info.ClientSecretExpiresAt = new(int64) // "REQUIRED if client_secret is issued", 0 for never
+	}
+	return info, nil
+}
+
+// secretPrefix lets scanners know a client's secret.
+const secretPrefix = "mcpcs_"
+
+// newSecret is 256 random bits.
+func newSecret() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails since Go 1.24
+	return secretPrefix + base64.RawURLEncoding.EncodeToString(b)
+}
+
+// Registers reports whether clients can register by themselves.
+func (d *Directory) Registers() bool {
+	return d.cfg.Policy.Registration == AdmitAll || d.cfg.Policy.Registration == AdmitListed
+}
+
+// ReadsDocuments reports whether a client_id may be the URL of a document.
+func (d *Directory) ReadsDocuments() bool {
+	return d.cfg.Policy.Documents == AdmitAll || d.cfg.Policy.Documents == AdmitListed
 }
 
 // accept makes a client of what was sent, or says why not.
-func accept(meta oauth.ClientMetadata) (Client, *oauth.Error) {
-	if refusal := checkRedirects(meta.RedirectURIs); refusal != nil {
+func (d *Directory) accept(meta oauth.ClientMetadata) (Client, *oauth.Error) {
+	if refusal := d.checkRedirects(meta.RedirectURIs); refusal != nil {
+		return Client{}, refusal
+	}
+	method, refusal := authMethod(meta)
+	if refusal != nil {
 		return Client{}, refusal
 	}
 	name := displayName(meta.ClientName)
@@ -92,11 +135,28 @@ func accept(meta oauth.ClientMetadata) (Client, *oauth.Error) {
 	}
 	return Client{
 		Name: name, URI: displayURI(meta.ClientURI), RedirectURIs: slices.Clone(meta.RedirectURIs),
-		GrantTypes: grants, ApplicationType: application,
+		GrantTypes: grants, ApplicationType: application, AuthMethod: method,
 	}, nil
 }
 
-func checkRedirects(uris []string) *oauth.Error {
+// authMethod is how a client that registers will identify itself. Keys do not
+// fit into a client_id; a client that has some can publish a document.
+func authMethod(meta oauth.ClientMetadata) (string, *oauth.Error) {
+	switch method := meta.TokenEndpointAuthMethod; method {
+	case "":
+		return oauth.AuthMethodNone, nil
+	case oauth.AuthMethodNone, oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost:
+		return method, nil
+	case oauth.AuthMethodPrivateKeyJWT:
+		return "", oauth.NewError(oauth.CodeInvalidClientMetadata,
+			"private_key_jwt cannot be registered: publish a client ID metadata document and use its URL as client_id")
+	default:
+		return "", oauth.NewError(oauth.CodeInvalidClientMetadata,
+			"token_endpoint_auth_method must be none, client_secret_basic or client_secret_post")
+	}
+}
+
+func (d *Directory) checkRedirects(uris []string) *oauth.Error {
 	if len(uris) == 0 {
 		return oauth.NewError(oauth.CodeInvalidRedirectURI, "redirect_uris is missing or empty")
 	}
@@ -111,6 +171,13 @@ func checkRedirects(uris []string) *oauth.Error {
 		if err := oauth.CheckRedirectURI(uri); err != nil {
 			return oauth.NewError(oauth.CodeInvalidRedirectURI, fmt.Sprintf("redirect_uris[%d] %s", i, err)).WithCause(err)
 		}
+	}
+	if err := d.cfg.Policy.admitRegistration(uris); err != nil {
+		return oauth.NewError(oauth.CodeInvalidRedirectURI,
+			"this gateway lets only programs register that it lists by redirect host; ask its administrator").WithCause(err)
+	}
+	if len(d.cfg.Policy.usable(uris)) == 0 {
+		return oauth.NewError(oauth.CodeInvalidRedirectURI, "redirect_uris has private-use schemes alone, which this gateway does not serve")
 	}
 	return nil
 }

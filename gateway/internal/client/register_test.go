@@ -42,7 +42,9 @@ func TestRegisterAnswersWithWhatItMadeOfTheRequest(t *testing.T) {
 		{name: "control and invisible characters leave a name", document: `"client_name":"a\u0000b\u001b[31mc\u200b\ufeffd\u00ad"`, want: registered(func(m *oauth.ClientMetadata) { m.ClientName = "ab[31mcd" })},
 		{name: "an invisible character between spaces leaves one space", document: `"client_name":"a \u200b b"`, want: registered(func(m *oauth.ClientMetadata) { m.ClientName = "a b" })},
 		{name: "joiners stay in a name", document: `"client_name":"می\u200cخواهم"`, want: registered(func(m *oauth.ClientMetadata) { m.ClientName = "می\u200cخواهم" })},
-		{name: "a client with a secret becomes a public one", document: `"token_endpoint_auth_method":"client_secret_post"`, want: registered(nil)},
+		{name: "a client that says that it has no secret", document: `"token_endpoint_auth_method":"none"`, want: registered(nil)},
+		{name: "a secret in the body", document: `"token_endpoint_auth_method":"client_secret_post"`, want: registered(func(m *oauth.ClientMetadata) { m.TokenEndpointAuthMethod = "client_secret_post" })},
+		{name: "a secret in the header", document: `"token_endpoint_auth_method":"client_secret_basic"`, want: registered(func(m *oauth.ClientMetadata) { m.TokenEndpointAuthMethod = "client_secret_basic" })},
 		{name: "the code grant alone", document: `"grant_types":["authorization_code"]`, want: registered(func(m *oauth.ClientMetadata) { m.GrantTypes = both[:1] })},
 		{name: "both grants in the other order", document: `"grant_types":["refresh_token","authorization_code"]`, want: registered(nil)},
 		{name: "grants that are not served are left out", document: `"grant_types":["authorization_code","implicit","urn:ietf:params:oauth:grant-type:device_code"]`, want: registered(func(m *oauth.ClientMetadata) { m.GrantTypes = both[:1] })},
@@ -59,7 +61,7 @@ func TestRegisterAnswersWithWhatItMadeOfTheRequest(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			d := client.NewDirectory(newRing(t))
+			d := open(newRing(t))
 			document := `{"redirect_uris":["https://a.example/cb"]` + strings.TrimSuffix(","+tt.document, ",") + `}`
 			var meta oauth.ClientMetadata
 			if err := json.Unmarshal([]byte(document), &meta); err != nil {
@@ -82,9 +84,9 @@ func TestRegisterAnswersWithWhatItMadeOfTheRequest(t *testing.T) {
 			// The answer is what the id stands for, no more and no less.
 			want := client.Client{
 				ID: got.ClientID, Name: got.ClientName, URI: got.ClientURI, RedirectURIs: got.RedirectURIs,
-				GrantTypes: got.GrantTypes, ApplicationType: got.ApplicationType,
+				GrantTypes: got.GrantTypes, ApplicationType: got.ApplicationType, AuthMethod: got.TokenEndpointAuthMethod,
 			}
-			if diff := cmp.Diff(want, c); diff != "" {
+			if diff := cmp.Diff(want, c, public); diff != "" {
 				t.Errorf("answer and client differ: -answer +client:\n%s", diff)
 			}
 		})
@@ -93,7 +95,7 @@ func TestRegisterAnswersWithWhatItMadeOfTheRequest(t *testing.T) {
 
 func TestRegisterAcceptsPrivateUseAndLoopbackRedirects(t *testing.T) {
 	t.Parallel()
-	d := client.NewDirectory(newRing(t))
+	d := open(newRing(t))
 	uris := []string{
 		"cursor://anysphere.cursor-mcp/oauth/callback", "https://www.cursor.com/cb", "http://localhost/callback",
 		"http://127.0.0.1:33418", "http://[::1]:1/", "com.example.app:/cb",
@@ -133,7 +135,7 @@ func TestRegisterRejects(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			info, err := client.NewDirectory(newRing(t)).Register(tt.meta, now)
+			info, err := open(newRing(t)).Register(tt.meta, now)
 			refusal, ok := errors.AsType[*oauth.Error](err)
 			if !ok {
 				t.Fatalf("got %+v, %v, want a refusal", info, err)
@@ -158,7 +160,7 @@ func longURIs(n, size int) []string {
 // than promised.
 func TestTheSizeOfAnIDIsBounded(t *testing.T) {
 	t.Parallel()
-	d := client.NewDirectory(newRing(t))
+	d := open(newRing(t))
 	largest := 0
 	for size := 100; size <= 200; size++ {
 		info, err := d.Register(oauth.ClientMetadata{RedirectURIs: longURIs(10, size), ClientName: "& <long>"}, now)
@@ -182,7 +184,7 @@ func FuzzRegister(f *testing.F) {
 	f.Add(`{"redirect_uris":["http://127.0.0.1/cb"],"client_name":"a\u202eb","client_uri":"https://a.example/"}`)
 	f.Add(`{"redirect_uris":["cursor://a/b","https://a.example/"],"grant_types":["implicit","authorization_code"]}`)
 	f.Add(`{"redirect_uris":[],"application_type":"native"}`)
-	d := client.NewDirectory(newRing(f))
+	d := open(newRing(f))
 	f.Fuzz(func(t *testing.T, document string) {
 		var meta oauth.ClientMetadata
 		if json.Unmarshal([]byte(document), &meta) != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/store"
+	"mcp-gateway/shared/oauth"
 )
 
 const (
@@ -19,9 +21,13 @@ const (
 	maxID = 2048
 )
 
-// sealing is the context that registrations are sealed in: their format. A new
-// format gets a new byte, and the old one stays readable.
-var sealing = []byte{1}
+// sealings are the contexts that registrations are sealed in: their formats. A
+// client with a secret has one of its own, so that no gateway which does not know
+// secrets can take it for a client without.
+var (
+	sealingPublic = []byte{1}
+	sealingSecret = []byte{2}
+)
 
 // sealed is the content of a client_id. The keys are short because of maxID.
 type sealed struct {
@@ -30,6 +36,10 @@ type sealed struct {
 	RedirectURIs []string `json:"r"`
 	Refresh      bool     `json:"f,omitempty"`
 	Native       bool     `json:"a,omitempty"`
+	// Secret is the SHA-256 of the client's secret, and Post says that it
+	// comes in the body. Only in the format for them.
+	Secret []byte `json:"s,omitempty"`
+	Post   bool   `json:"p,omitempty"`
 }
 
 // seal puts c into a client_id, and reports false if that gets too long.
@@ -38,13 +48,17 @@ func (d *Directory) seal(c Client) (id string, ok bool, err error) {
 	enc := json.NewEncoder(&plain)
 	// Escaped for HTML, each & of a URI would take six bytes.
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(sealed{
+	content, format := sealed{
 		Name: c.Name, URI: c.URI, RedirectURIs: c.RedirectURIs,
 		Refresh: c.MayRefresh(), Native: c.ApplicationType == applicationNative,
-	}); err != nil {
+	}, sealingPublic
+	if !c.Public() {
+		content.Secret, content.Post, format = c.secret[:], c.AuthMethod == oauth.AuthMethodSecretPost, sealingSecret
+	}
+	if err := enc.Encode(content); err != nil {
 		return "", false, fmt.Errorf("encode registration: %w", err)
 	}
-	id = prefix + d.ring.SealText(keyring.ClientRegistration, bytes.TrimSuffix(plain.Bytes(), []byte("\n")), sealing)
+	id = prefix + d.cfg.Ring.SealText(keyring.ClientRegistration, bytes.TrimSuffix(plain.Bytes(), []byte("\n")), format)
 	return id, len(id) <= maxID, nil
 }
 
@@ -56,7 +70,12 @@ func (d *Directory) open(id string) (Client, error) {
 	if !ok || len(id) > maxID || strings.ContainsAny(text, "\r\n") {
 		return Client{}, ErrUnknown
 	}
-	plain, err := d.ring.OpenText(keyring.ClientRegistration, text, sealing)
+	confidential := false
+	plain, err := d.cfg.Ring.OpenText(keyring.ClientRegistration, text, sealingPublic)
+	if err != nil {
+		confidential = true
+		plain, err = d.cfg.Ring.OpenText(keyring.ClientRegistration, text, sealingSecret)
+	}
 	if err != nil {
 		return Client{}, ErrUnknown
 	}
@@ -67,7 +86,16 @@ func (d *Directory) open(id string) (Client, error) {
 	}
 	c := Client{
 		ID: id, Name: s.Name, URI: s.URI, RedirectURIs: s.RedirectURIs,
-		GrantTypes: []string{grantAuthorizationCode}, ApplicationType: applicationWeb,
+		GrantTypes: []string{grantAuthorizationCode}, ApplicationType: applicationWeb, AuthMethod: oauth.AuthMethodNone,
+	}
+	if confidential {
+		if len(s.Secret) != len(c.secret) {
+			return Client{}, fmt.Errorf("decode registration %s: it has no secret", Fingerprint(id))
+		}
+		c.secret, c.AuthMethod = store.Hash(s.Secret), oauth.AuthMethodSecretBasic
+		if s.Post {
+			c.AuthMethod = oauth.AuthMethodSecretPost
+		}
 	}
 	if s.Refresh {
 		c.GrantTypes = append(c.GrantTypes, grantRefreshToken)

@@ -40,6 +40,15 @@ type Config struct {
 	Tokens Tokens
 	// HTTP bounds requests.
 	HTTP HTTP
+	// Clients says which programs may come in by themselves.
+	Clients Clients
+	// RegisteredClients are programs that need not register. Default none.
+	RegisteredClients []RegisteredClient
+	// ResourceServers may ask whether a token is good. Default none.
+	ResourceServers []ResourceServer
+	// Scopes are permissions that a program must be given, besides the person's
+	// right, to call their tools. Default none.
+	Scopes []Scope
 	// Access are the rules of who may call which tool. Default none, and then
 	// nobody may call anything.
 	Access []Rule
@@ -115,6 +124,63 @@ type HTTP struct {
 	// AllowedOrigins are origins of web pages that may call /mcp, besides
 	// PublicURL's and loopback. Default none.
 	AllowedOrigins []string
+}
+
+// Clients says which programs that nobody wrote down may come in. It is asked at
+// every step, so a stricter setting holds for programs known before, too.
+type Clients struct {
+	// Registration is about programs that register themselves (RFC 7591):
+	// "open" (default), "listed" for those whose every redirect URI leads to one
+	// of RedirectHosts or to the person's own computer, or "closed".
+	Registration string
+	// RedirectHosts are lower-case names, or *.example.com for all below one.
+	RedirectHosts []string
+	// Documents is about programs whose client_id is the URL of a document:
+	// "open" (default), "listed" for those on one of DocumentHosts, or "closed".
+	Documents string
+	// DocumentHosts are as RedirectHosts.
+	DocumentHosts []string
+	// PrivateUseRedirects lets programs be answered at addresses such as
+	// cursor://host/path, which any program on a computer can claim. Default true.
+	PrivateUseRedirects bool
+	// Proxy is the HTTP proxy through which documents and keys of programs are
+	// fetched; it then has to keep the gateway from inside addresses. Default
+	// none: they are fetched directly, from public addresses only.
+	Proxy string
+}
+
+// RegisteredClient is a program that an administrator registered.
+type RegisteredClient struct {
+	// ID is its client_id.
+	ID string
+	// Name is shown on the consent page.
+	Name string
+	// RedirectURIs are where it may be answered.
+	RedirectURIs []string
+	// AuthMethod is how it proves that it is itself: none, client_secret_basic,
+	// client_secret_post or private_key_jwt.
+	AuthMethod string
+	// Secret is for the two methods with one; it comes from a file.
+	Secret secret.Value
+	// JWKSURI is where its public keys are, for private_key_jwt.
+	JWKSURI string
+}
+
+// ResourceServer is another server that takes this gateway's tokens.
+type ResourceServer struct {
+	// ID and Secret are what it asks with; the secret comes from a file.
+	ID     string
+	Secret secret.Value
+}
+
+// Scope is a permission that a program must be given to call its tools.
+type Scope struct {
+	// Name is what programs ask for.
+	Name string
+	// Description completes "It will be able to ..." on the consent page.
+	Description string
+	// Tools are as those of a Rule.
+	Tools []string
 }
 
 // Rate is a token bucket.

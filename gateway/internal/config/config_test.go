@@ -47,7 +47,20 @@ func lookup(env map[string]string) func(string) (string, bool) {
 // load reads a file whose first line is a good state_dir, so that the lines
 // given begin with line 2.
 func load(lines string, env map[string]string) (*config.Config, error) {
-	return config.Load(config.Source{File: "gateway.yaml", Data: []byte("state_dir: /state\n" + lines), Env: lookup(env)})
+	return config.Load(config.Source{
+		File: "gateway.yaml", Data: []byte("state_dir: /state\n" + lines), Env: lookup(env), ReadFile: readSecret,
+	})
+}
+
+// readSecret knows two files and reads the others.
+func readSecret(name string) ([]byte, error) {
+	switch name {
+	case "/long-secret":
+		return []byte(canary + canary + "\n"), nil
+	case "/short-secret":
+		return []byte("123456789012345678901\n"), nil
+	}
+	return os.ReadFile(name)
 }
 
 func mustLoad(t *testing.T, lines string, env map[string]string) *config.Config {
@@ -107,10 +120,53 @@ func TestDefaults(t *testing.T) {
 			Authorize: config.Rate{PerMinute: 120, Burst: 60},
 			Token:     config.Rate{PerMinute: 600, Burst: 300},
 		},
-		Log: config.Log{Level: slog.LevelInfo, Format: "text"},
+		Clients: config.Clients{Registration: "open", Documents: "open", PrivateUseRedirects: true},
+		Log:     config.Log{Level: slog.LevelInfo, Format: "text"},
 	}
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+}
+
+func TestClientsServersAndScopes(t *testing.T) {
+	t.Parallel()
+	got := mustLoad(t, `
+clients: {registration: listed, redirect_hosts: [Claude.AI, "*.example.com"], documents: closed, private_use_redirects: false, proxy: http://proxy.example:3128}
+registered_clients:
+  - {id: build, name: Build, redirect_uris: [https://build.example/cb, "http://127.0.0.1/cb"], auth_method: client_secret_basic, secret_file: /long-secret}
+  - {id: agent, name: Agent, redirect_uris: [https://agent.example/cb], auth_method: private_key_jwt, jwks_uri: https://agent.example/keys}
+resource_servers: [{id: reports, secret_file: /long-secret}]
+scopes: [{name: crm.write, description: change contacts, tools: ["crm_update_*"]}]
+`, microsoft())
+	long := secret.New(canary + canary)
+	if diff := cmp.Diff(config.Clients{
+		Registration: "listed", RedirectHosts: []string{"claude.ai", "*.example.com"}, Documents: "closed", Proxy: "http://proxy.example:3128",
+	}, got.Clients); diff != "" {
+		t.Errorf("clients (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]config.RegisteredClient{
+		{ID: "build", Name: "Build", RedirectURIs: []string{"https://build.example/cb", "http://127.0.0.1/cb"}, AuthMethod: "client_secret_basic", Secret: long},
+		{ID: "agent", Name: "Agent", RedirectURIs: []string{"https://agent.example/cb"}, AuthMethod: "private_key_jwt", JWKSURI: "https://agent.example/keys"},
+	}, got.RegisteredClients, same); diff != "" {
+		t.Errorf("registered clients (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]config.ResourceServer{{ID: "reports", Secret: long}}, got.ResourceServers, same); diff != "" {
+		t.Errorf("resource servers (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]config.Scope{{Name: "crm.write", Description: "change contacts", Tools: []string{"crm_update_*"}}}, got.Scopes); diff != "" {
+		t.Errorf("scopes (-want +got):\n%s", diff)
+	}
+	shown, err := got.Redacted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"  - id: build # gateway.yaml:", "    secret_file: '[redacted]'", "    jwks_uri: https://agent.example/keys", "  - name: crm.write # gateway.yaml:"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("check-config does not show %q:\n%s", want, shown)
+		}
+	}
+	if strings.Contains(shown, canary) {
+		t.Error("check-config shows a secret")
 	}
 }
 
@@ -147,6 +203,9 @@ func TestTheExampleIsRightAndComplete(t *testing.T) {
 	}
 	if diff := cmp.Diff(defaults.HTTP, c.HTTP, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("http (-default +example):\n%s", diff)
+	}
+	if diff := cmp.Diff(defaults.Clients, c.Clients, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("clients (-default +example):\n%s", diff)
 	}
 	if diff := cmp.Diff(defaults.Log, c.Log); diff != "" {
 		t.Errorf("log (-default +example):\n%s", diff)

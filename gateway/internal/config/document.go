@@ -46,9 +46,6 @@ func (l *loader) syntax(err error) Problem {
 	return p
 }
 
-// accessKey is the one key that is not in the table of settings: rules.go.
-const accessKey = "access"
-
 // inFile are the settings by the key they have in the file, and sections are
 // the keys above them.
 var inFile, sections = func() (map[string]*setting, map[string]bool) {
@@ -80,7 +77,7 @@ func (l *loader) section(prefix string, mapping *yaml.Node) {
 			}
 		case sections[key]:
 			l.section(key+".", p.node)
-		case key == accessKey:
+		case recordsAt(key) != nil:
 			l.nodes[key] = p.node
 		case s == nil:
 			l.unknown(prefix, p.name)
@@ -115,7 +112,9 @@ func (l *loader) unknown(prefix string, name *yaml.Node) {
 		}
 	}
 	if prefix == "" {
-		siblings = append(siblings, accessKey)
+		for _, r := range recordLists {
+			siblings = append(siblings, r.in())
+		}
 	}
 	slices.Sort(siblings)
 	remedy := "the keys here are: " + strings.Join(slices.Compact(siblings), ", ")

@@ -16,6 +16,7 @@ func (l *loader) finish() {
 	l.finishNetwork()
 	l.finishAuthority()
 	l.finishTokens()
+	l.finishClients()
 	if c := l.cfg; c.KeyFile == "" && c.StateDir != "" {
 		c.KeyFile = filepath.Join(c.StateDir, "keys.json")
 		c.origins["key_file"] = "default, in state_dir"

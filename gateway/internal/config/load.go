@@ -67,7 +67,9 @@ func Load(src Source) (*Config, error) {
 	for i := range settings {
 		l.load(&settings[i])
 	}
-	l.rules(l.nodes[accessKey])
+	for _, r := range recordLists {
+		r.load(l, l.nodes[r.in()])
+	}
 	l.finish()
 	if len(l.problems) > 0 {
 		return nil, l.problems.sorted()

@@ -29,23 +29,9 @@ func (c *Config) Redacted() (string, error) {
 		node.LineComment = c.origins[s.key]
 		add(below, name, node)
 	}
-	rules := &yaml.Node{Kind: yaml.SequenceNode}
-	for i, r := range c.Access {
-		name := scalar(r.Name)
-		name.LineComment = c.origins[ruleKey(i)]
-		rule := &yaml.Node{Kind: yaml.MappingNode}
-		add(rule, "name", name)
-		for _, k := range ruleLists {
-			if texts := *k.field(&r); len(texts) > 0 {
-				add(rule, k.key, flow(texts))
-			}
-		}
-		rules.Content = append(rules.Content, rule)
+	for _, r := range recordLists {
+		add(root, r.in(), r.show(c))
 	}
-	if len(rules.Content) == 0 {
-		rules.Style = yaml.FlowStyle // []
-	}
-	add(root, accessKey, rules)
 	data, err := yaml.Dump(root, yaml.WithLineWidth(-1), yaml.WithCompactSeqIndent(false))
 	return string(data), err
 }

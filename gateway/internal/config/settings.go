@@ -100,6 +100,13 @@ var settings = []setting{
 	many("http.allowed_hosts", hostPort, func(c *Config) *[]string { return &c.HTTP.AllowedHosts }),
 	many("http.allowed_origins", origin, func(c *Config) *[]string { return &c.HTTP.AllowedOrigins }),
 
+	one("clients.registration", "open", choice("open", "listed", "closed"), func(c *Config) *string { return &c.Clients.Registration }),
+	many("clients.redirect_hosts", hostPattern, func(c *Config) *[]string { return &c.Clients.RedirectHosts }),
+	one("clients.documents", "open", choice("open", "listed", "closed"), func(c *Config) *string { return &c.Clients.Documents }),
+	many("clients.document_hosts", hostPattern, func(c *Config) *[]string { return &c.Clients.DocumentHosts }),
+	one("clients.private_use_redirects", "true", truth, func(c *Config) *bool { return &c.Clients.PrivateUseRedirects }),
+	one("clients.proxy", "", proxy, func(c *Config) *string { return &c.Clients.Proxy }),
+
 	one("log.level", "info", logLevel, func(c *Config) *slog.Level { return &c.Log.Level }),
 	one("log.format", "text", choice("text", "json"), func(c *Config) *string { return &c.Log.Format }),
 }

@@ -51,6 +51,11 @@ func (d *Dispatcher) checkCode(c client.Client, code store.Code, req Request) er
 	if req.RedirectURI != "" && req.RedirectURI != code.RedirectURI {
 		return oauth.NewError(oauth.CodeInvalidGrant, "redirect_uri is not the one of the authorization request")
 	}
+	// The client may have been let in with other redirect URIs by now: what it
+	// publishes is read anew at each step.
+	if !oauth.MatchRedirect(c.RedirectURIs, code.RedirectURI) {
+		return oauth.NewError(oauth.CodeInvalidGrant, "the redirect_uri of the authorization request is not the client's any longer")
+	}
 	if !oauth.VerifyS256(code.Challenge, req.Verifier) {
 		return oauth.NewError(oauth.CodeInvalidGrant, "code_verifier does not match the code_challenge")
 	}

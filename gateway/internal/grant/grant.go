@@ -1,10 +1,10 @@
 // Package grant answers the token endpoint: one file per grant type behind one
 // dispatcher, which makes the checks that every grant needs so that a new one
-// cannot forget them. It also answers the revocation endpoint. It refuses to
+// cannot forget them. It also answers revocation and introspection. It refuses to
 // know HTTP; package authserver parses the request and writes the answer.
 //
-// It implements RFC 6749 §4.1.3, §5 and §6, RFC 7009 §2, RFC 7636 §4.6 and RFC
-// 8707 §2.2.
+// It implements RFC 6749 §4.1.3, §5 and §6, RFC 7009 §2, RFC 7636 §4.6, RFC 7662
+// §2 and RFC 8707 §2.2.
 package grant
 
 import (
@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"mcp-gateway/gateway/internal/access"
 	"mcp-gateway/gateway/internal/audit"
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/store"
@@ -28,7 +29,8 @@ import (
 // says so.
 type Request struct {
 	GrantType string
-	ClientID  string
+	// Client is who says to be asking, and what proves it.
+	Client client.Credentials
 	// Resources may repeat (RFC 8707 §2).
 	Resources []string
 	// Address is the remote address, for the audit trail.
@@ -44,7 +46,7 @@ type Request struct {
 }
 
 type directory interface {
-	Resolve(ctx context.Context, id string) (client.Client, error)
+	Authenticate(ctx context.Context, given client.Credentials, now time.Time) (client.Client, error)
 }
 
 type codeStore interface {
@@ -56,14 +58,18 @@ type tokens interface {
 	Redeem(ctx context.Context, code store.Code, withRefresh bool, now time.Time) (token.Issued, error)
 	Refresh(ctx context.Context, presented, clientID string, now time.Time) (token.Issued, error)
 	RevokeToken(ctx context.Context, presented, clientID string, now time.Time) (store.Grant, error)
+	Verify(ctx context.Context, bearer string, now time.Time) (*access.Principal, error)
 }
 
 type auditor interface {
 	Append(ctx context.Context, e store.Event) error
 }
 
-// Config is what a Dispatcher is made of; all of it is needed.
+// Config is what a Dispatcher is made of; all of it is needed, but for
+// ResourceServers.
 type Config struct {
+	// Issuer is the gateway's public URL.
+	Issuer  string
 	Clients directory
 	Codes   codeStore
 	Tokens  tokens
@@ -71,7 +77,10 @@ type Config struct {
 	// IsResource reports whether a resource parameter names this gateway
 	// (DESIGN D18).
 	IsResource func(string) bool
-	Logger     *slog.Logger
+	// ResourceServers are those that may introspect tokens: the hashes of
+	// their secrets by their ids.
+	ResourceServers map[string]store.Hash
+	Logger          *slog.Logger
 }
 
 // Dispatcher answers token requests and revocations.
@@ -104,7 +113,7 @@ func (d *Dispatcher) Exchange(ctx context.Context, req Request, now time.Time) (
 	if !ok {
 		return oauth.TokenResponse{}, oauth.NewError(oauth.CodeUnsupportedGrantType, "grant_type is none of those in the server metadata")
 	}
-	c, err := d.client(ctx, req.ClientID)
+	c, err := d.client(ctx, req.Client, now)
 	if err != nil {
 		return oauth.TokenResponse{}, err
 	}
@@ -121,16 +130,23 @@ func (d *Dispatcher) Exchange(ctx context.Context, req Request, now time.Time) (
 	return response(issued), nil
 }
 
-// client identifies the client: all are public clients for now, so it is the
-// client_id (RFC 6749 §3.2.1) and PKCE or the refresh token is the proof.
-func (d *Dispatcher) client(ctx context.Context, id string) (client.Client, error) {
-	if id == "" {
+// client identifies the client that asks (RFC 6749 §3.2.1). For a public one
+// the client_id is all there is, and PKCE or the refresh token is the proof.
+func (d *Dispatcher) client(ctx context.Context, given client.Credentials, now time.Time) (client.Client, error) {
+	if given.ID == "" {
 		return client.Client{}, oauth.NewError(oauth.CodeInvalidRequest, "client_id is missing")
 	}
-	c, err := d.cfg.Clients.Resolve(ctx, id)
-	if errors.Is(err, client.ErrUnknown) {
+	c, err := d.cfg.Clients.Authenticate(ctx, given, now)
+	switch {
+	case errors.Is(err, client.ErrUnknown):
 		return client.Client{}, oauth.NewError(oauth.CodeInvalidClient,
-			"this client_id was not issued by this gateway; register again").WithCause(err)
+			"this client_id was not issued by this gateway, or its document cannot be used; register again").WithCause(err)
+	case errors.Is(err, client.ErrForbidden):
+		return client.Client{}, oauth.NewError(oauth.CodeUnauthorizedClient,
+			"this gateway does not let this client in; ask its administrator").WithCause(err)
+	case errors.Is(err, client.ErrCredentials):
+		return client.Client{}, oauth.NewError(oauth.CodeInvalidClient,
+			"the client did not prove that it is the one it says: send the secret or assertion in the way that it registered").WithCause(err)
 	}
 	return c, err
 }

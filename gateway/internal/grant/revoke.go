@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mcp-gateway/gateway/internal/audit"
+	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/oauth"
 )
@@ -15,8 +16,8 @@ import (
 // the client sent it. There is no token_type_hint: "The authorization server
 // MAY ignore this parameter", and our tokens tell their type themselves.
 type Revocation struct {
-	ClientID string
-	Token    string
+	Client client.Credentials
+	Token  string
 	// Address is the remote address, for the audit trail.
 	Address string
 }
@@ -31,7 +32,7 @@ type Revocation struct {
 func (d *Dispatcher) Revoke(ctx context.Context, req Revocation, now time.Time) error {
 	// "The authorization server first validates the client credentials"
 	// (RFC 7009 §2.1).
-	c, err := d.client(ctx, req.ClientID)
+	c, err := d.client(ctx, req.Client, now)
 	if err != nil {
 		return err
 	}

@@ -43,10 +43,12 @@ const (
 	LoginState Purpose = "login state v1"
 	// Session seals a legacy MCP session into its id.
 	Session Purpose = "mcp session v1"
+	// BrowserPerson seals who signed in last into a browser's cookie.
+	BrowserPerson Purpose = "browser person v1"
 )
 
 // purposes are all of the above: keys are derived once, at construction.
-var purposes = []Purpose{ClientRegistration, ConsentForm, LoginState, Session}
+var purposes = []Purpose{ClientRegistration, ConsentForm, LoginState, Session, BrowserPerson}
 
 // ErrOpen is returned for anything that this ring did not seal for that
 // purpose and context.

@@ -17,6 +17,8 @@ type answer struct {
 	session string
 	// retry tells the client to come back soon.
 	retry bool
+	// challenge, if set, is the WWW-Authenticate header.
+	challenge string
 }
 
 func (a answer) write(w http.ResponseWriter) {
@@ -28,6 +30,9 @@ func (a answer) write(w http.ResponseWriter) {
 	}
 	if a.retry {
 		header.Set("Retry-After", "2")
+	}
+	if a.challenge != "" {
+		header.Set("WWW-Authenticate", a.challenge)
 	}
 	if a.body != nil {
 		header.Set("Content-Type", "application/json")
@@ -45,12 +50,14 @@ type fault struct {
 	message string
 	data    json.RawMessage
 	retry   bool
+	// challenge is as in answer.
+	challenge string
 }
 
 // answer is the fault as the answer to the request with that id; nil if the id
 // could not be read.
 func (f *fault) answer(id json.RawMessage) answer {
-	return answer{status: f.status, body: wire.AppendError(nil, id, f.code, f.message, f.data), retry: f.retry}
+	return answer{status: f.status, body: wire.AppendError(nil, id, f.code, f.message, f.data), retry: f.retry, challenge: f.challenge}
 }
 
 // withStatus is the fault under another HTTP status.

@@ -48,6 +48,9 @@ func (h *Handler) call(ctx context.Context, x *exchange, params json.RawMessage)
 		// One answer for both, so that nobody learns which tools there are.
 		return nil, invalidParams(fmt.Sprintf("tool %.80q does not exist or you may not call it; an administrator can grant it", tool))
 	}
+	if f := h.insufficient(ctx, x, tool); f != nil {
+		return nil, f
+	}
 	if err := h.cfg.Audit.Ready(ctx); err != nil {
 		h.cfg.Logger.ErrorContext(ctx, "call refused, since it cannot be written down", slog.Any("error", err))
 		return nil, noTrail

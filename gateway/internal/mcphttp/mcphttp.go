@@ -146,8 +146,10 @@ type exchange struct {
 	principal *access.Principal
 	// session is the legacy session, zero in the modern era.
 	session sessionID
-	address string
-	now     time.Time
+	// resource is the path of the endpoint, which names its metadata.
+	resource string
+	address  string
+	now      time.Time
 }
 
 // post serves one POST: admission, parse, era, dispatch.
@@ -168,7 +170,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, p *access.Princip
 	if err != nil {
 		return refusal(err).answer(msg.ID)
 	}
-	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, address: h.address(r), now: time.Now()}
+	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, resource: r.URL.Path, address: h.address(r), now: time.Now()}
 	if x.era == wire.EraModern {
 		return h.modern(r, x)
 	}

@@ -232,7 +232,7 @@ func (h *Handler) postMessage(w http.ResponseWriter, r *http.Request, p *access.
 	if err != nil {
 		return refusal(err).answer(msg.ID)
 	}
-	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, session: s.id, address: h.address(r), now: time.Now()}
+	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, session: s.id, resource: "/sse", address: h.address(r), now: time.Now()}
 	if x.era == wire.EraModern {
 		return badRequest("this revision is served at /mcp only").answer(msg.ID)
 	}
@@ -240,6 +240,9 @@ func (h *Handler) postMessage(w http.ResponseWriter, r *http.Request, p *access.
 	case wire.KindNotification:
 		h.notified(x)
 	case wire.KindRequest:
+		if f := h.insufficientPost(r.Context(), x); f != nil {
+			return f.answer(msg.ID)
+		}
 		// A client that is gone has not cancelled: as with Streamable HTTP.
 		ctx, release := context.WithoutCancel(r.Context()), free
 		free = func() {}

@@ -48,12 +48,15 @@ type Consent struct {
 	Gateway string
 	// Client is the name the client gave itself, or empty.
 	Client string
+	// ClientHost is the host whose document describes the client, or empty.
+	ClientHost string
 	// RedirectHost is where the answer goes; Local says that this is a
 	// program on the person's own computer.
 	RedirectHost string
 	Local        bool
-	// Scopes in plain words.
-	Scopes []string
+	// Scopes in plain words, and those that the person has granted before.
+	Scopes  []string
+	Granted []string
 	// Action is where the form is sent; Form is its sealed content.
 	Action string
 	Form   string

@@ -1,0 +1,93 @@
+package authserver
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/store"
+)
+
+// A consent is remembered for a person, a client, a redirect URI and scopes, and
+// the page is left out when all of these are the same again. Since consent comes
+// before Microsoft (DESIGN D3), who the person is is then only a guess, made from
+// a cookie; the callback makes sure that it was right.
+
+// personCookie names who signed in last in this browser. It proves nothing.
+const personCookie = "__Host-mcp-gateway-person"
+
+// person is its sealed content. The browser is the sealing context, so a copy
+// in another browser is worth nothing.
+type person struct {
+	Tenant  string    `json:"t"`
+	Object  string    `json:"o"`
+	Expires time.Time `json:"e"`
+}
+
+// setPerson remembers who signed in.
+func (s *Server) setPerson(w http.ResponseWriter, browser store.Hash, who store.Identity, now time.Time) error {
+	plain, err := json.Marshal(person{Tenant: who.Tenant, Object: who.Object, Expires: now.Add(s.cfg.Lifetimes.Consented)})
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: personCookie, Value: s.cfg.Ring.SealText(keyring.BrowserPerson, plain, browser[:]), Path: "/",
+		MaxAge: int(s.cfg.Lifetimes.Consented / time.Second), Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	return nil
+}
+
+// personOf returns who signed in last in this browser, if that is known.
+func (s *Server) personOf(r *http.Request, now time.Time) (person, bool) {
+	browser, known := browserOf(r)
+	cookies := r.CookiesNamed(personCookie)
+	if !known || len(cookies) != 1 {
+		return person{}, false
+	}
+	plain, err := s.cfg.Ring.OpenText(keyring.BrowserPerson, cookies[0].Value, browser[:])
+	var p person
+	if err != nil || json.Unmarshal(plain, &p) != nil || !now.Before(p.Expires) {
+		return person{}, false
+	}
+	return p, true
+}
+
+// mayRemember reports whether consent to this client may be remembered: "the
+// authorization server SHOULD NOT process authorization requests automatically
+// without user consent or interaction, except when the identity of the client can
+// be assured" (RFC 8252 §8.6). An https redirect URI or a credential assures it;
+// any program on the computer can claim the loopback or a private-use scheme.
+func mayRemember(c client.Client, target redirectTarget) bool { return !c.Public() || !target.local() }
+
+// consented returns who is likely asking, and which of the scopes asked for
+// they have consented to already. A store that does not answer costs a
+// question, no more.
+func (s *Server) consented(r *http.Request, req authorizationRequest, now time.Time) (who person, scopes []string) {
+	who, known := s.personOf(r, now)
+	if !req.Remember || !known {
+		return person{}, nil
+	}
+	before, err := s.cfg.Store.Consented(r.Context(), req.consentOf(who), now)
+	if err != nil {
+		s.cfg.Logger.WarnContext(r.Context(), "consents could not be read", slog.Any("error", err))
+		return person{}, nil
+	}
+	for _, scope := range req.Scopes {
+		if slices.Contains(before, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	return who, scopes
+}
+
+// consentOf is what a person consents to by allowing the request.
+func (r authorizationRequest) consentOf(who person) store.Consent {
+	return store.Consent{
+		Tenant: who.Tenant, Object: who.Object, ClientID: r.ClientID, RedirectURI: r.RedirectURI,
+		Scopes: r.Scopes, ExpiresAt: who.Expires,
+	}
+}

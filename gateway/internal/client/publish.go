@@ -1,0 +1,264 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/singleflight"
+
+	"mcp-gateway/shared/netguard"
+)
+
+// What clients publish is fetched before anybody has signed in, since consent
+// comes before Microsoft (DESIGN D3). So a fetch is bounded in every way: by
+// address (package netguard), size, time, number at once and number per host.
+const (
+	// maxPublications bounds the memory: some 8 MB if all are in use.
+	maxPublications = 1000
+	// maxKeySet bounds a jwks_uri's answer.
+	maxKeySet = 32 << 10
+	// fetchTime ends a fetch, and maxFetches are under way at a time.
+	fetchTime  = 5 * time.Second
+	maxFetches = 16
+	// maxPerHost fetches a minute go to one host, so that nobody can turn the
+	// gateway against it, and maxHosts are counted at a time.
+	maxPerHost = 30
+	maxHosts   = 4096
+)
+
+// How long a copy serves: as the host says (RFC 9111), within bounds of ours; a
+// host that says nothing gets defaultFresh. A copy that is no longer fresh still
+// serves when the host cannot be reached, so that its outage logs nobody out,
+// but none serves longer than maxAge ("recommended ≤ 24 h", MCP SEP-991).
+const (
+	leastFresh   = time.Minute
+	defaultFresh = 10 * time.Minute
+	maxAge       = 24 * time.Hour
+)
+
+// publication is a copy of what a client publishes, already read: a document or
+// a set of keys. Errors and what was refused are never kept (draft §5.3).
+type publication struct {
+	client  Client
+	keys    []jose.JSONWebKey
+	fetched time.Time
+	fresh   time.Time
+}
+
+// publications are the copies, and the only way to fetch.
+type publications struct {
+	http    *http.Client
+	flights singleflight.Group
+	slots   chan struct{}
+
+	mu sync.Mutex // guards below
+	// copies by URL, and fetches by host within minute.
+	copies  map[string]publication
+	fetches map[string]int
+	minute  time.Time
+}
+
+func newPublications(client *http.Client) *publications {
+	return &publications{
+		http: client, slots: make(chan struct{}, maxFetches),
+		copies: make(map[string]publication), fetches: make(map[string]int),
+	}
+}
+
+// document returns the client described at u.
+func (p *publications) document(ctx context.Context, u *url.URL, now time.Time) (Client, error) {
+	id := u.String()
+	got, err := p.get(ctx, u, now, time.Time{}, maxDocument, func(body []byte) (publication, error) {
+		c, err := readDocument(id, body)
+		return publication{client: c}, err
+	})
+	return got.client, err
+}
+
+// keySet returns the keys published at u, fetched after since.
+func (p *publications) keySet(ctx context.Context, u *url.URL, now, since time.Time) (publication, error) {
+	return p.get(ctx, u, now, since, maxKeySet, func(body []byte) (publication, error) {
+		keys, err := readKeys(body)
+		if err != nil {
+			return publication{}, fmt.Errorf("%w: its jwks_uri has keys that are refused: %w", ErrUnknown, err)
+		}
+		return publication{keys: keys}, nil
+	})
+}
+
+// get returns a copy that is fresh and was fetched after since, or a new one.
+func (p *publications) get(ctx context.Context, u *url.URL, now, since time.Time, limit int64, read func([]byte) (publication, error)) (publication, error) {
+	key := u.String()
+	have, known := p.copyOf(key)
+	if known && now.Before(have.fresh) && have.fetched.After(since) {
+		return have, nil
+	}
+	flight := p.flights.DoChan(key, func() (any, error) {
+		// For all who wait, so not in the context of the first of them.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
+		defer cancel()
+		fetched, err := p.fetch(ctx, u, now, limit, read)
+		if err == nil {
+			p.keep(key, fetched, now)
+		}
+		return fetched, err
+	})
+	select {
+	case <-ctx.Done():
+		return publication{}, ctx.Err()
+	case done := <-flight:
+		if done.Err == nil {
+			return done.Val.(publication), nil
+		}
+		final := errors.Is(done.Err, ErrUnknown) || errors.Is(done.Err, ErrForbidden)
+		if known && !final && now.Before(have.fetched.Add(maxAge)) {
+			return have, nil
+		}
+		return publication{}, done.Err
+	}
+}
+
+func (p *publications) copyOf(key string) (publication, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	have, ok := p.copies[key]
+	return have, ok
+}
+
+// keep stores a copy, and drops what is over or, if all is fresh, any other:
+// whoever needs that fetches it again.
+func (p *publications) keep(key string, fetched publication, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.copies[key]; !ok && len(p.copies) >= maxPublications {
+		victim := ""
+		for other, c := range p.copies {
+			if victim = other; !now.Before(c.fresh) {
+				break
+			}
+		}
+		delete(p.copies, victim)
+	}
+	p.copies[key] = fetched
+}
+
+var (
+	errBusy     = errors.New("too many clients are being looked up at the moment")
+	errHostBusy = errors.New("its host was asked too often within a minute")
+)
+
+// fetch gets and reads what is at u. Its error wraps ErrUnknown or ErrForbidden
+// if trying again would not help.
+func (p *publications) fetch(ctx context.Context, u *url.URL, now time.Time, limit int64, read func([]byte) (publication, error)) (publication, error) {
+	if !p.count(u.Hostname(), now) {
+		return publication{}, errHostBusy
+	}
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	default:
+		return publication{}, errBusy
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return publication{}, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "mcp-gateway")
+	resp, err := p.http.Do(req)
+	if errors.Is(err, netguard.ErrForbidden) {
+		return publication{}, fmt.Errorf("%w: %w", ErrForbidden, err)
+	}
+	if err != nil {
+		return publication{}, fmt.Errorf("fetch what the client publishes: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := readBody(resp, limit)
+	if err != nil {
+		return publication{}, err
+	}
+	got, err := read(body)
+	got.fetched, got.fresh = now, now.Add(freshness(resp.Header))
+	return got, err
+}
+
+// count counts a fetch from a host and reports whether it may be made.
+func (p *publications) count(host string, now time.Time) bool {
+	host = strings.ToLower(host)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if minute := now.Truncate(time.Minute); !minute.Equal(p.minute) {
+		p.minute = minute
+		clear(p.fetches)
+	}
+	n, known := p.fetches[host]
+	if n >= maxPerHost || !known && len(p.fetches) >= maxHosts {
+		return false
+	}
+	p.fetches[host]++
+	return true
+}
+
+// readBody reads a response that must be 200, JSON and small. "The
+// authorization server MUST NOT follow redirects" (draft §5.2), and only 200 is
+// success; of the others some pass by themselves.
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	switch status := resp.StatusCode; {
+	case status == http.StatusOK:
+	case status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout:
+		return nil, fmt.Errorf("the client's host answers with status %d", status)
+	case status >= 300 && status < 400:
+		return nil, fmt.Errorf("%w: its host answers with status %d, and redirects are not followed", ErrUnknown, status)
+	default:
+		return nil, fmt.Errorf("%w: its host answers with status %d", ErrUnknown, status)
+	}
+	if !isJSON(resp.Header) {
+		return nil, fmt.Errorf("%w: what it publishes is not of the type application/json", ErrUnknown)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read what the client publishes: %w", err)
+	}
+	if int64(len(body)) > limit {
+		return nil, fmt.Errorf("%w: what it publishes is larger than %d bytes", ErrUnknown, limit)
+	}
+	return body, nil
+}
+
+// isJSON reports whether a response is application/json or another
+// application/<something>+json (draft §5).
+func isJSON(header http.Header) bool {
+	kind, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+}
+
+// freshness is how long a response says that it may be used (RFC 9111 §4.2.1),
+// within the bounds.
+func freshness(header http.Header) time.Duration {
+	fresh := defaultFresh
+	for directive := range strings.SplitSeq(header.Get("Cache-Control"), ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "no-store", "no-cache":
+			return leastFresh
+		case "max-age":
+			if seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
+				fresh = time.Duration(seconds) * time.Second
+			}
+		}
+	}
+	if age, err := strconv.ParseUint(header.Get("Age"), 10, 31); err == nil {
+		fresh -= time.Duration(age) * time.Second
+	}
+	return min(max(fresh, leastFresh), maxAge)
+}
