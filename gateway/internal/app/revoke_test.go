@@ -75,7 +75,7 @@ func TestRevokeRefusals(t *testing.T) {
 	g := start(t, "")
 	clientID, tokens := g.grant("Ada")
 	set := func(key string, values ...string) func(url.Values) { return func(f url.Values) { f[key] = values } }
-	const public, twice = "public clients only", "more than once"
+	const twice = "more than once"
 	for _, tt := range []struct {
 		name   string
 		change func(url.Values)
@@ -89,8 +89,16 @@ func TestRevokeRefusals(t *testing.T) {
 		{"an unknown client", set("client_id", "mcpc_x"), 401, oauth.CodeInvalidClient, "not issued by this gateway"},
 		{"an unknown client without a token", func(f url.Values) { f.Set("client_id", "mcpc_x"); f.Del("token") },
 			401, oauth.CodeInvalidClient, "not issued by this gateway"},
-		{"a secret", set("client_secret", "x"), 401, oauth.CodeInvalidClient, public},
-		{"an assertion", set("client_assertion", "x"), 401, oauth.CodeInvalidClient, public},
+		{"a secret", set("client_secret", "x"), 401, oauth.CodeInvalidClient, "did not prove"},
+		{"an assertion without its type", set("client_assertion", "x"), 401, oauth.CodeInvalidClient, "client_assertion_type"},
+		{"an assertion of another type", func(f url.Values) {
+			f.Set("client_assertion", "x")
+			f.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer")
+		}, 401, oauth.CodeInvalidClient, "client_assertion_type"},
+		{"an assertion of a client without keys", func(f url.Values) {
+			f.Set("client_assertion", "x")
+			f.Set("client_assertion_type", oauth.AssertionType)
+		}, 401, oauth.CodeInvalidClient, "did not prove"},
 		{"two tokens", set("token", tokens.RefreshToken, tokens.AccessToken), 400, oauth.CodeInvalidRequest, twice},
 		{"one token twice", set("token", tokens.RefreshToken, tokens.RefreshToken), 400, oauth.CodeInvalidRequest, twice},
 		{"two clients", set("client_id", clientID, "mcpc_x"), 400, oauth.CodeInvalidRequest, twice},
@@ -124,7 +132,9 @@ func TestRevocationEndpointTakesFormsByPostOnly(t *testing.T) {
 	}{
 		{"all in the query", form, "?" + good, "", nil, 400, oauth.CodeInvalidRequest, "client_id is missing"},
 		{"the token in the query", form, "?" + good, "client_id=" + clientID, nil, 400, oauth.CodeInvalidRequest, "token is missing"},
-		{"HTTP Basic", form, "", good, http.Header{"Authorization": {"Basic eDp5"}}, 401, oauth.CodeInvalidClient, "public clients only"},
+		{"HTTP Basic", form, "", good, http.Header{"Authorization": {"Basic eDp5"}}, 400, oauth.CodeInvalidRequest, "another than that of the Authorization header"},
+		{"HTTP Basic of an unknown client", form, "", "token=x", http.Header{"Authorization": {"Basic eDp5"}}, 401, oauth.CodeInvalidClient, "not issued by this gateway"},
+		{"a bearer token as authentication", form, "", good, http.Header{"Authorization": {"Bearer x"}}, 401, oauth.CodeInvalidClient, "scheme Basic"},
 		{"JSON", "application/json", "", `{"token":"x"}`, nil, 400, oauth.CodeInvalidRequest, "x-www-form-urlencoded"},
 		{"no type", "", "", good, nil, 400, oauth.CodeInvalidRequest, "x-www-form-urlencoded"},
 		{"a broken escape", form, "", good + "&x=%zz", nil, 400, oauth.CodeInvalidRequest, "malformed"},
@@ -158,7 +168,8 @@ func TestMetadataNamesTheRevocationEndpoint(t *testing.T) {
 		var doc oauth.ServerMetadata
 		err = json.NewDecoder(resp.Body).Decode(&doc)
 		_ = resp.Body.Close()
-		if err != nil || doc.RevocationEndpoint != g.url+"/revoke" || !slices.Equal(doc.RevocationEndpointAuthMethodsSupported, []string{"none"}) {
+		if err != nil || doc.RevocationEndpoint != g.url+"/revoke" || !slices.Equal(doc.RevocationEndpointAuthMethodsSupported, doc.TokenEndpointAuthMethodsSupported) ||
+			!slices.Equal(doc.TokenEndpointAuthMethodsSupported, []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}) {
 			t.Errorf("%s: %v, %q by %v", path, err, doc.RevocationEndpoint, doc.RevocationEndpointAuthMethodsSupported)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	driver "modernc.org/sqlite"
 )
@@ -72,7 +73,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the folder of the database: %w", err)
 	}
-	lease, err := lock(path + ".lock")
+	lease, err := takeLease(ctx, path+".lock")
 	if err != nil {
 		return nil, fmt.Errorf("lock database %s by %s.lock: %w", path, filepath.Base(path), err)
 	}
@@ -81,6 +82,24 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), s.Close())
 	}
 	return s, nil
+}
+
+// takeLease waits a moment for a lease that is held: the gateway before this one
+// may be just stopping, or the process have a child that is just being started
+// and still shares its files.
+func takeLease(ctx context.Context, path string) (*os.File, error) {
+	const tries, pause = 20, 50 * time.Millisecond
+	for i := 1; ; i++ {
+		lease, err := lock(path)
+		if !errors.Is(err, errHeld) || i == tries {
+			return lease, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(err, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
 }
 
 func (s *Store) open(ctx context.Context, path string) error {
