@@ -104,12 +104,19 @@ func listen(t *testing.T) (net.Listener, string) {
 func start(t *testing.T, extra string) *gateway {
 	t.Helper()
 	l, url := listen(t)
+	g := newGateway(t, url)
+	g.serve(l, extra)
+	return g
+}
+
+// newGateway prepares a gateway that people know by url.
+func newGateway(t *testing.T, url string) *gateway {
+	t.Helper()
 	g := &gateway{t: t, url: url, dir: t.TempDir(), logs: &lockedBuffer{}}
 	g.sim, g.authority = newSim(t, url)
 	if err := keyring.Create(filepath.Join(g.dir, "keys.json"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	g.serve(l, extra)
 	return g
 }
 
