@@ -7,6 +7,7 @@
 // And with MCP_GATEWAY_TEST_COMPLETE=1, as CI sets it, a missing part is a
 // failure: a test that needs something the machine may lack says
 // t.Skip("left out: PART (WHY)"). A skip in other words is listed but never fails.
+// What a test has counted stands there too, if it says t.Attr("figures", LINE).
 package main
 
 import (

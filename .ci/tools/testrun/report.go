@@ -17,6 +17,8 @@ type event struct {
 	Package string
 	Test    string
 	Output  string
+
+	Key, Value string // of an attribute
 }
 
 // name of a test, or of a package when the event is about a whole package.
@@ -30,6 +32,7 @@ type report struct {
 
 	passed, failed, skipped     int
 	failures, leftOut, skipping []string
+	figures                     []string
 }
 
 func newReport(out io.Writer) *report {
@@ -71,6 +74,11 @@ func (r *report) add(ev event) {
 		r.print(ev.Output)
 	case "output":
 		r.pending[who] = append(r.pending[who], ev.Output)
+	case "attr":
+		// Once, however many tests come to the same.
+		if line := ev.Key + ": " + ev.Value; ev.Key == "figures" && !slices.Contains(r.figures, line) {
+			r.figures = append(r.figures, line)
+		}
 	case "pass", "fail", "skip":
 		if ev.Test == "" {
 			r.endPackage(ev.Package, ev.Action == "fail")
@@ -159,6 +167,9 @@ func (r *report) print(said ...string) {
 // close prints the closing list and says whether the run was good.
 func (r *report) close(complete bool) bool {
 	fmt.Fprintln(r.out)
+	for _, line := range r.figures {
+		fmt.Fprintln(r.out, line)
+	}
 	for _, test := range r.failures {
 		fmt.Fprintln(r.out, "failed:", test)
 	}

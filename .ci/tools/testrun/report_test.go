@@ -27,6 +27,19 @@ func TestReport(t *testing.T) {
 			not:  "chatter",
 		},
 		{
+			name: "figures stand in the closing list once, and no other attribute",
+			test: `func TestA(t *testing.T) { t.Attr("figures", "7 of 7 moons"); t.Attr("chatter", "8") }
+			func TestB(t *testing.T) { t.Attr("figures", "7 of 7 moons") }`,
+			ok:   true,
+			want: []string{"figures: 7 of 7 moons", "left out: nothing", "2 passed, 0 failed, 0 skipped"},
+			not:  "chatter",
+		},
+		{
+			name: "a failing test shows its figures too",
+			test: `func TestA(t *testing.T) { t.Attr("figures", "6 of 7 moons"); t.Error("boom") }`,
+			want: []string{"figures: 6 of 7 moons", "failed: probe TestA", "0 passed, 1 failed, 0 skipped"},
+		},
+		{
 			name: "a failing test is shown with what it said",
 			test: `func TestA(t *testing.T) { t.Error("boom") }
 			func TestB(t *testing.T) { t.Log("chatter") }`,
