@@ -1,0 +1,109 @@
+package app_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"mcp-gateway/shared/oauth"
+)
+
+// wideRates keep a test that asks hundreds of times from being limited.
+const wideRates = "http: {rates: {register: {per_minute: 100000, burst: 100000}, authorize: {per_minute: 100000, burst: 100000}," +
+	" token: {per_minute: 100000, burst: 100000}}}\n"
+
+// in is the gateway as a subtest sees it, so that it fails the subtest.
+func (g *gateway) in(t *testing.T) *gateway {
+	h := *g
+	h.t = t
+	return &h
+}
+
+// registered is an answer of the registration endpoint.
+type registered struct {
+	status int
+	body   string
+	oauth.ClientInformation
+	oauth.ErrorResponse
+}
+
+// register sends a registration document.
+func (g *gateway) register(document string) registered {
+	g.t.Helper()
+	resp, err := http.Post(g.url+"/register", "application/json", strings.NewReader(document))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	got := registered{status: resp.StatusCode, body: string(data)}
+	for _, into := range []any{&got.ClientInformation, &got.ErrorResponse} {
+		if err := json.Unmarshal(data, into); err != nil {
+			g.t.Fatalf("registration answer %s: %v", data, err)
+		}
+	}
+	return got
+}
+
+// TestRegistrationIsReadInOneWay: what stands before the gateway, or after it,
+// may take the first of two equal keys where encoding/json takes the last, and
+// not fold case where encoding/json does.
+func TestRegistrationIsReadInOneWay(t *testing.T) {
+	t.Parallel()
+	g := start(t, wideRates)
+	const good = `"redirect_uris":["https://good.example/cb"]`
+	for _, tt := range []struct{ name, document, logged string }{
+		{name: "two lists of redirect URIs", document: `{` + good + `,"redirect_uris":["https://evil.example/cb"]}`, logged: "stands twice"},
+		{name: "one list twice", document: `{` + good + `,` + good + `}`, logged: "stands twice"},
+		{name: "a second list whose key is escaped", document: `{` + good + `,"redirect\u005furis":["https://evil.example/cb"]}`, logged: "stands twice"},
+		{name: "a second list in other case", document: `{` + good + `,"Redirect_URIs":["https://evil.example/cb"]}`, logged: `looks like \"redirect_uris`},
+		{name: "a list in other case alone", document: `{"Redirect_URIs":["https://evil.example/cb"]}`, logged: `looks like \"redirect_uris`},
+		{name: "a list with a long s", document: `{` + good + `,"redirect_uri` + "\u017f" + `":["https://evil.example/cb"]}`, logged: `looks like \"redirect_uris`},
+		{name: "a list with an escaped long s", document: `{` + good + `,"redirect_uri\u017f":["https://evil.example/cb"]}`, logged: `looks like \"redirect_uris`},
+		{name: "two names", document: `{` + good + `,"client_name":"A","client_name":"Claude"}`, logged: "stands twice"},
+		{name: "a name in other case", document: `{` + good + `,"client_name":"A","CLIENT_NAME":"Claude"}`, logged: `looks like \"client_name`},
+		{name: "grant types in other case", document: `{` + good + `,"Grant_Types":["authorization_code"]}`, logged: `looks like \"grant_types`},
+		{name: "an unknown member twice", document: `{` + good + `,"contacts":["a"],"contacts":["b"]}`, logged: "stands twice"},
+		{name: "a key twice within a member", document: `{` + good + `,"jwks":{"keys":[],"keys":[]}}`, logged: "stands twice"},
+		{name: "NUL in a key", document: `{` + good + `,"client_name\u0000":"A"}`, logged: "NUL"},
+		{name: "a name that is not UTF-8", document: `{` + good + `,"client_name":"` + "\xff" + `"}`, logged: "UTF-8"},
+		{name: "a document after the document", document: `{` + good + `}{` + good + `}`, logged: "not JSON"},
+		{name: "nothing", document: ``, logged: "not JSON"},
+		{name: "null", document: `null`, logged: "not an object"},
+		{name: "a text", document: `"redirect_uris"`, logged: "not an object"},
+		{name: "a list of documents", document: `[{` + good + `}]`, logged: "not an object"},
+		{name: "a member that nests without end", document: `{` + good + `,"x":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`, logged: "deeper"},
+		{name: "redirect URIs that are one text", document: `{"redirect_uris":"https://good.example/cb"}`, logged: "cannot unmarshal"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := len(g.logs.String())
+			got := g.in(t).register(tt.document)
+			if got.status != http.StatusBadRequest || got.Error != oauth.CodeInvalidClientMetadata {
+				t.Errorf("got %d %s, want 400 invalid_client_metadata", got.status, got.body)
+			}
+			// The answer echoes nothing; the log says what and where.
+			if log := g.logs.String()[before:]; !strings.Contains(log, tt.logged) {
+				t.Errorf("the log does not say %q: %s", tt.logged, log)
+			}
+		})
+	}
+	for _, tt := range []struct{ name, document string }{
+		{name: "members that nobody knows", document: `{` + good + `,"Contacts":["x"],"software_id":"x"}`},
+		{name: "a name in another language", document: `{` + good + `,"client_name":"A","client_name#de":"B"}`},
+		{name: "escapes in a key", document: `{"redirect\u005furis":["https://good.example/cb"]}`},
+		{name: "an unknown member in two cases", document: `{` + good + `,"x":1,"X":2}`},
+		{name: "space around it", document: "\n {" + good + "}\r\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := g.in(t).register(tt.document); got.status != http.StatusCreated || len(got.RedirectURIs) != 1 || got.RedirectURIs[0] != "https://good.example/cb" {
+				t.Errorf("got %d %s, want 201", got.status, got.body)
+			}
+		})
+	}
+}
