@@ -17,6 +17,7 @@ const (
 	levelEnvelope
 	levelParams
 	levelMeta
+	levelDocument // the top of an object that is no message
 )
 
 // acted lists, per level, the keys that the gateway, the bridge or a parser
@@ -49,6 +50,8 @@ type scanner struct {
 	refusal string
 	// keys is the stack of the keys of the objects that are open.
 	keys [][]byte
+	// document lists what acted does, for levelDocument.
+	document []string
 
 	msg                   Message
 	hasVersion, hasMethod bool
@@ -206,8 +209,12 @@ func (s *scanner) key(l level) ([]byte, *Error) {
 // lookalike refuses a key that another parser may take for one that is acted
 // upon: "METHOD", "param\u017f" (encoding/json folds both).
 func (s *scanner) lookalike(l level, key []byte) {
+	actedUpon := s.document
+	if l != levelDocument {
+		actedUpon = acted[l]
+	}
 	alike, runes := "", utf8.RuneCount(key)
-	for _, known := range acted[l] {
+	for _, known := range actedUpon {
 		switch {
 		case string(key) == known:
 			return

@@ -83,7 +83,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return oauth.NewError(oauth.CodeInvalidClientMetadata, "the document is larger than 32 KB or ended early").WithCause(err)
 	}
-	meta, err := oauth.ParseClientMetadata(body)
+	meta, err := client.ParseMetadata(body)
 	if err != nil {
 		return oauth.NewError(oauth.CodeInvalidClientMetadata,
 			"the document is not a JSON object of client metadata, with each member once and spelled as in RFC 7591").WithCause(err)

@@ -69,7 +69,7 @@ func readDocument(id string, body []byte) (Client, error) {
 	refuse := func(format string, args ...any) (Client, error) {
 		return Client{}, fmt.Errorf("%w: its document "+format, append([]any{ErrUnknown}, args...)...)
 	}
-	doc, err := oauth.ParseClientDocument(body)
+	doc, err := parseDocument(body)
 	if err != nil {
 		return refuse("cannot be read: %w", err)
 	}
@@ -115,7 +115,7 @@ func readDocument(id string, body []byte) (Client, error) {
 // documentAuthMethod chooses how the client identifies itself. "MUST NOT ...
 // shared symmetric secret" (§4.1); a client that can do more than one is held
 // to the one that proves something (MCP SEP-3149).
-func documentAuthMethod(doc oauth.ClientDocument) (string, error) {
+func documentAuthMethod(doc metadataDocument) (string, error) {
 	methods := doc.TokenEndpointAuthMethods
 	if doc.TokenEndpointAuthMethod != "" {
 		methods = []string{doc.TokenEndpointAuthMethod}
@@ -134,7 +134,7 @@ func documentAuthMethod(doc oauth.ClientDocument) (string, error) {
 
 // documentKeys are the keys that the document has or names: one of the two
 // (RFC 7591 §2).
-func documentKeys(doc oauth.ClientDocument) (keySource, error) {
+func documentKeys(doc metadataDocument) (keySource, error) {
 	switch inline := present(doc.JWKS); {
 	case inline == (doc.JWKSURI != ""):
 		return keySource{}, errors.New("must have one of jwks and jwks_uri for private_key_jwt")
