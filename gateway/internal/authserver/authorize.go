@@ -176,13 +176,15 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	browser, known := browserOf(r)
 	var form consentForm
-	if err := r.ParseForm(); err != nil || !known || !s.openConsent(r.PostForm.Get("form"), browser, now, &form) {
+	err := r.ParseForm()
+	fields, repeated := single(r.PostForm)
+	if err != nil || repeated != nil || !known || !s.openConsent(fields["form"], browser, now, &form) {
 		s.refuse(w, r, "This page is no longer valid",
-			"It was open for too long, or was opened in another browser, or your browser refuses cookies. Start again from your program.", err)
+			"It was open for too long, or was opened in another browser, or your browser refuses cookies. Start again from your program.", errors.Join(err, repeated))
 		return
 	}
 	target := form.Request.target(s.cfg.PublicURL)
-	if r.PostForm.Get("decision") != "allow" {
+	if fields["decision"] != "allow" {
 		if err := s.record(r, audit.KindConsent, audit.OutcomeDenied, "denied by the person", form.Request, store.Identity{}, now); err != nil {
 			s.unavailable(w, r, target, form.Request.ClientName, err)
 			return

@@ -58,13 +58,15 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, location, http.StatusFound)
 }
 
-// resume consumes the login that the state names, if this browser started it.
+// resume consumes the login that the state names, if this browser started it
+// and no parameter is repeated: Microsoft repeats none, and neither of two is it.
 func (s *Server) resume(r *http.Request, query url.Values, parseErr error, now time.Time) (loginSecrets, error) {
 	browser, known := browserOf(r)
-	if parseErr != nil || !known || len(query["state"]) != 1 {
+	params, repeated := single(query)
+	if parseErr != nil || !known || repeated != nil {
 		return loginSecrets{}, store.ErrNotFound
 	}
-	state := store.HashOf(query.Get("state"))
+	state := store.HashOf(params["state"])
 	login, err := s.cfg.Store.ConsumeLogin(r.Context(), state, browser, now)
 	if err != nil {
 		return loginSecrets{}, err
