@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"database/sql"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -45,9 +46,7 @@ func (b *browser) send(method, address, form string, header http.Header) (docume
 		b.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	return b.do(req)
 }
 
