@@ -40,7 +40,7 @@ func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, fetch *http
 	trail := audit.New(db, logger)
 	addresses := limit.Addresses{Trusted: cfg.TrustedProxies}
 	tokens := token.New(token.Config{
-		AccessLifetime: cfg.Tokens.AccessLifetime, RefreshIdle: cfg.Tokens.RefreshIdle, RefreshGrace: cfg.Tokens.RefreshGrace,
+		Resource: cfg.PublicURL, AccessLifetime: cfg.Tokens.AccessLifetime, RefreshIdle: cfg.Tokens.RefreshIdle, RefreshGrace: cfg.Tokens.RefreshGrace,
 	}, db)
 	login, err := entra.New(entra.Config{
 		Authority: cfg.Microsoft.AuthorityHost, Tenant: cfg.Microsoft.TenantID, ClientID: cfg.Microsoft.ClientID,

@@ -38,8 +38,12 @@ const randomBytes = 32
 // valueLength is the length of every value after its prefix.
 var valueLength = base64.RawURLEncoding.EncodedLen(randomBytes)
 
-// Config says how long things live.
+// Config says for whom tokens are and how long things live.
 type Config struct {
+	// Resource is the audience, as it stands in grants: what was granted for
+	// another is unknown here ("MCP servers MUST validate that access tokens
+	// were issued specifically for them", MCP authorization, Token Handling).
+	Resource string
 	// AccessLifetime of an access token; 10 minutes by default.
 	AccessLifetime time.Duration
 	// RefreshIdle is how long an unused refresh token lives; 30 days.
@@ -100,6 +104,9 @@ func wellFormed(value, prefix string) bool {
 // Redeem exchanges a code, already checked against its verifier, client and
 // redirect URI, for tokens. Errors are the store's sentinels.
 func (s *Service) Redeem(ctx context.Context, code store.Code, withRefresh bool, now time.Time) (Issued, error) {
+	if err := s.checkAudience(code.Grant); err != nil {
+		return Issued{}, fmt.Errorf("redeem code: %w", err)
+	}
 	access := newValue(AccessPrefix)
 	record := store.AccessToken{
 		Hash: store.HashOf(access), Scopes: code.Grant.Scopes,
@@ -144,6 +151,11 @@ func (s *Service) Refresh(ctx context.Context, presented, clientID string, now t
 	}, now)
 	if errors.Is(err, store.ErrConsumed) {
 		s.cache.dropGrant(rotated.Grant.ID)
+	}
+	if err == nil {
+		// Too late to keep it from rotating, which costs nothing: the answer
+		// is repeated until the successor has been used.
+		err = s.checkAudience(rotated.Grant)
 	}
 	if err != nil {
 		return Issued{Grant: rotated.Grant}, fmt.Errorf("rotate refresh token: %w", err)
@@ -199,12 +211,24 @@ func (s *Service) Verify(ctx context.Context, bearer string, now time.Time) (*ac
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkAudience(grant); err != nil {
+		return nil, err
+	}
 	p := &access.Principal{
 		Identity: grant.Identity, ClientID: grant.ClientID, ClientName: grant.ClientName,
 		GrantID: grant.ID, Scopes: tok.Scopes, ExpiresAt: earlier(tok.ExpiresAt, grant.ExpiresAt),
 	}
 	s.cache.put(hash, p, drops, now)
 	return p, nil
+}
+
+// checkAudience finds out that a grant is another gateway's: its database was
+// copied here, or this one got another public URL.
+func (s *Service) checkAudience(g store.Grant) error {
+	if g.Resource != s.cfg.Resource {
+		return fmt.Errorf("grant %s is for another gateway: %w", g.ID, store.ErrNotFound)
+	}
+	return nil
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -298,3 +298,28 @@ func BenchmarkVerifyCached(b *testing.B) {
 		}
 	}
 }
+
+func TestWhatWasGrantedForAnotherGatewayIsUnknown(t *testing.T) {
+	t.Parallel()
+	ours, c := service(t)
+	issued := issue(t, ours, c, true)
+	theirs := token.New(token.Config{
+		Resource: "https://other.example", AccessLifetime: time.Minute, RefreshIdle: time.Hour, RefreshGrace: time.Minute,
+	}, c)
+	if p, err := theirs.Verify(t.Context(), issued.Access, now); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the access token: %+v, %v", p, err)
+	}
+	if got, err := theirs.Refresh(t.Context(), issued.Refresh, "client", now); !errors.Is(err, store.ErrNotFound) || got.Access != "" {
+		t.Errorf("the refresh token: %+v, %v", got, err)
+	}
+	if got, err := theirs.Redeem(t.Context(), store.Code{Grant: issued.Grant}, true, now); !errors.Is(err, store.ErrNotFound) || got.Access != "" {
+		t.Errorf("a code: %+v, %v", got, err)
+	}
+	// And none of that has taken anything from whom it was granted for.
+	if _, err := ours.Verify(t.Context(), issued.Access, now); err != nil {
+		t.Errorf("at home, the access token: %v", err)
+	}
+	if _, err := ours.Refresh(t.Context(), issued.Refresh, "client", now); err != nil {
+		t.Errorf("at home, the refresh token: %v", err)
+	}
+}
