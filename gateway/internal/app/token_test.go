@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"mcp-gateway/shared/oauth"
@@ -156,23 +155,6 @@ func testReuseAfterTheGraceEndsTheGrant(t *testing.T) {
 	// At once, not when the cache forgets.
 	if resp, _ := g.callModern(second.AccessToken, "whoami", "{}"); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the access token still works: status %d", resp.StatusCode)
-	}
-}
-
-func testTwentyParallelRefreshesShareOneSuccessor(t *testing.T) {
-	t.Parallel()
-	g := start(t, "")
-	clientID, first := g.grant("Ada")
-	var wg sync.WaitGroup
-	answers := make([]tokenAnswer, 20)
-	for i := range answers {
-		wg.Go(func() { answers[i] = g.refresh(clientID, first.RefreshToken) })
-	}
-	wg.Wait()
-	for i, a := range answers {
-		if a.status != http.StatusOK || a.RefreshToken != answers[0].RefreshToken {
-			t.Errorf("refresh %d: %d %s, same successor: %v", i, a.status, a.Error, a.RefreshToken == answers[0].RefreshToken)
-		}
 	}
 }
 
