@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"fmt"
@@ -57,6 +56,12 @@ func (g *gateway) serves(what, bearer string) {
 	if resp, body := g.callModern(bearer, "whoami", "{}"); resp.StatusCode != http.StatusOK {
 		g.t.Errorf("%s: %d: %s", what, resp.StatusCode, body)
 	}
+}
+
+// hexHash is how the database knows a bearer value.
+func hexHash(bearer string) string {
+	hash := store.HashOf(bearer)
+	return hex.EncodeToString(hash[:])
 }
 
 // TestTwentyParallelRefreshesShareOneSuccessor, and then the story of it: the
@@ -145,8 +150,7 @@ func TestTwentyParallelRedemptionsHaveOneWinner(t *testing.T) {
 	g.works("the winner", a.clientID, winner)
 
 	// The burst is over, which no test waits for.
-	hash := sha256.Sum256([]byte(code))
-	breakTrail(t, filepath.Join(g.dir, "gateway.db"), `UPDATE codes SET used_at = used_at - 10000001 WHERE hash = x'`+hex.EncodeToString(hash[:])+`'`)
+	breakTrail(t, filepath.Join(g.dir, "gateway.db"), `UPDATE codes SET used_at = used_at - 10000001 WHERE hash = x'`+hexHash(code)+`'`)
 	wrong := g.redeem(a, code, func(f url.Values) { f.Set("code_verifier", oauth.NewVerifier()) })
 	if wrong.status != http.StatusBadRequest || wrong.Error != oauth.CodeInvalidGrant || !strings.Contains(wrong.ErrorDescription, "code_verifier") {
 		t.Errorf("a late replay without the verifier: %d %s (%s)", wrong.status, wrong.Error, wrong.ErrorDescription)

@@ -42,8 +42,9 @@ func serveUntilKilled(file string) int {
 		fmt.Println(err)
 		return 1
 	}
+	death := newDeath(os.Getenv(deathEnv))
 	err = app.Run(context.Background(), app.Options{
-		Config: cfg, Logger: slog.New(slog.DiscardHandler), Ready: func(net.Addr) { fmt.Println("ready") },
+		Config: cfg, Logger: slog.New(death), Ready: func(net.Addr) { death.ready.Store(true); fmt.Println("ready") },
 	})
 	fmt.Println(err)
 	return 1
@@ -51,7 +52,7 @@ func serveUntilKilled(file string) int {
 
 // child starts a gateway process over the same state as g, whose own gateway
 // must have stopped.
-func (g *gateway) child(listenAddr string) *exec.Cmd {
+func (g *gateway) child(listenAddr string, env ...string) *exec.Cmd {
 	g.t.Helper()
 	file := g.dir + "/child.yaml"
 	text := fmt.Sprintf("public_url: %s\nlisten: %s\nstate_dir: %q\n%s", g.url, listenAddr, g.dir, demoRules)
@@ -63,6 +64,7 @@ func (g *gateway) child(listenAddr string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), gatewayEnv+"="+file,
 		"MICROSOFT_CLIENT_ID="+cfg.Microsoft.ClientID, "MICROSOFT_CLIENT_SECRET="+demoSecret,
 		"MICROSOFT_TENANT_ID="+cfg.Microsoft.TenantID, "MICROSOFT_AUTHORITY_HOST="+g.authority)
+	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		g.t.Fatal(err)
