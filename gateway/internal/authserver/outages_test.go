@@ -1,0 +1,279 @@
+package authserver_test
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mcp-gateway/gateway/internal/store"
+	"mcp-gateway/shared/oauth"
+)
+
+// What a request is answered, and what the trail says of it.
+const (
+	tokens          = "tokens"
+	granted         = "ok authorization_code"
+	replayedCode    = "denied replay_of_authorization_code"
+	replayedRefresh = "denied replay_of_refresh_token"
+)
+
+// outages says, for every operation of every way through the token endpoint,
+// what is left when it fails. The client hears of our own trouble only
+// temporarily_unavailable, so the columns are what comes after:
+//
+//   - written: the request has changed codes, grants or tokens all the same;
+//   - retry: what the client gets when it sends the request again (the right
+//     one, if its first was wrong). invalid_grant after an honest exchange
+//     means that the code is spent and the person signs in again; a refresh
+//     never comes to that;
+//   - trail: all rows about both requests.
+var outages = []struct {
+	path    string
+	op      string
+	under   []fault
+	written bool
+	retry   string
+	trail   []string
+}{
+	{path: "a code", op: "Resolve", under: allFaults, retry: tokens, trail: []string{granted}},
+	{path: "a code", op: "Code", under: allFaults, retry: tokens, trail: []string{granted}},
+	{path: "a code", op: "RedeemCode", under: []fault{refused, gone}, retry: tokens, trail: []string{granted}},
+	{path: "a code", op: "RedeemCode", under: []fault{lost}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code", op: "RedeemCode", under: []fault{left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{granted, replayedCode}},
+	{path: "a code", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{granted, replayedCode}},
+
+	{path: "a code with a wrong verifier", op: "Resolve", under: allFaults, retry: tokens, trail: []string{granted}},
+	{path: "a code with a wrong verifier", op: "Code", under: allFaults, retry: tokens, trail: []string{granted}},
+	{path: "a code with a wrong verifier", op: "FailCode", under: []fault{refused, gone}, retry: tokens, trail: []string{granted}},
+	{path: "a code with a wrong verifier", op: "FailCode", under: []fault{lost, left}, written: true, retry: tokens, trail: []string{granted}},
+
+	// A burst ends nothing, so it never writes.
+	{path: "a code again in a burst", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again in a burst", op: "Code", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again in a burst", op: "RedeemCode", under: []fault{refused, lost, gone}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again in a burst", op: "RedeemCode", under: []fault{left}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode, replayedCode}},
+	{path: "a code again in a burst", op: "AppendEvents", under: []fault{refused}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again in a burst", op: "AppendEvents", under: []fault{lost, gone, left}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode, replayedCode}},
+
+	{path: "a code again, late", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again, late", op: "Code", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again, late", op: "RedeemCode", under: []fault{refused, gone}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again, late", op: "RedeemCode", under: []fault{lost}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again, late", op: "RedeemCode", under: []fault{left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode, replayedCode}},
+	{path: "a code again, late", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again, late", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode, replayedCode}},
+
+	{path: "a refresh", op: "Resolve", under: allFaults, retry: tokens},
+	{path: "a refresh", op: "RotateRefresh", under: []fault{refused, gone}, retry: tokens},
+	{path: "a refresh", op: "RotateRefresh", under: []fault{lost, left}, written: true, retry: tokens},
+
+	{path: "a refresh whose answer was lost", op: "Resolve", under: allFaults, retry: tokens},
+	{path: "a refresh whose answer was lost", op: "RotateRefresh", under: []fault{refused, gone}, retry: tokens},
+	{path: "a refresh whose answer was lost", op: "RotateRefresh", under: []fault{lost, left}, written: true, retry: tokens},
+
+	{path: "a refresh token again, late", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
+	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{refused, gone}, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
+	// The row is in the log, and the reason in the grant.
+	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{lost}, written: true, retry: oauth.CodeInvalidGrant},
+	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
+	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant},
+	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
+}
+
+// path is one way through the token endpoint.
+type path struct {
+	name string
+	// ops are its operations in their order.
+	ops []string
+	// prepare makes a family for one run.
+	prepare func(k *kit) family
+	// honest requests are granted, when nothing fails.
+	honest bool
+	// ends: it ends the family it comes from.
+	ends bool
+}
+
+// family is a grant under test.
+type family struct {
+	id          string
+	form, retry url.Values
+	// bearer is an access token from before, and successor the refresh token
+	// that must be repeated; empty if there is none.
+	bearer, successor string
+}
+
+var paths = []path{
+	{
+		name: "a code", ops: []string{"Resolve", "Code", "RedeemCode", "AppendEvents"}, honest: true,
+		prepare: func(k *kit) family {
+			code, form := k.code()
+			return family{id: code.Grant.ID, form: form, retry: form}
+		},
+	},
+	{
+		name: "a code with a wrong verifier", ops: []string{"Resolve", "Code", "FailCode"},
+		prepare: func(k *kit) family {
+			code, form := k.code()
+			wrong := maps.Clone(form)
+			wrong["code_verifier"] = []string{oauth.NewVerifier()}
+			return family{id: code.Grant.ID, form: wrong, retry: form}
+		},
+	},
+	{
+		name: "a code again in a burst", ops: []string{"Resolve", "Code", "RedeemCode", "AppendEvents"},
+		prepare: func(k *kit) family { return k.redeemed(0) },
+	},
+	{
+		name: "a code again, late", ops: []string{"Resolve", "Code", "RedeemCode", "AppendEvents"}, ends: true,
+		prepare: func(k *kit) family { return k.redeemed(store.ReplayBurst + time.Second) },
+	},
+	{
+		name: "a refresh", ops: []string{"Resolve", "RotateRefresh"}, honest: true,
+		prepare: func(k *kit) family { f, _ := k.refreshable(); return f },
+	},
+	{
+		name: "a refresh whose answer was lost", ops: []string{"Resolve", "RotateRefresh"}, honest: true,
+		prepare: func(k *kit) family {
+			f, first := k.refreshable()
+			f.successor = k.rotate(first).Refresh
+			return f
+		},
+	},
+	{
+		name: "a refresh token again, late", ops: []string{"Resolve", "RotateRefresh", "AppendEvents"}, ends: true,
+		prepare: func(k *kit) family {
+			f, first := k.refreshable()
+			f.bearer = k.rotate(first).Access
+			// There is no grace, so the first use of the successor ends it.
+			k.verify(f.bearer, time.Now(), nil)
+			return f
+		},
+	},
+}
+
+// TestEveryOperationMayFail runs the table. Each path is first run without a
+// fault: an operation that is new there must be given its rows.
+func TestEveryOperationMayFail(t *testing.T) {
+	t.Parallel()
+	for _, p := range paths {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			k := newKit(t)
+			k.send(p.prepare(k).form, "", "")
+			if diff := cmp.Diff(p.ops, k.faulty.operations()); diff != "" {
+				t.Fatalf("the operations of this path are others (-listed +seen):\n%s", diff)
+			}
+			ran := make(map[string]int)
+			for _, row := range outages {
+				for _, how := range row.under {
+					if row.path != p.name {
+						continue
+					}
+					ran[row.op+" "+string(how)]++
+					t.Run(row.op+" "+string(how), func(t *testing.T) {
+						k.t = t
+						k.fails(p, row.op, how, row.written, row.retry, row.trail)
+					})
+				}
+			}
+			for _, op := range p.ops {
+				for _, how := range allFaults {
+					if ran[op+" "+string(how)] != 1 {
+						t.Errorf("%s %s has %d rows, want 1", op, how, ran[op+" "+string(how)])
+					}
+					delete(ran, op+" "+string(how))
+				}
+			}
+			if len(ran) > 0 {
+				t.Errorf("rows for what this path does not do: %v", ran)
+			}
+		})
+	}
+	for _, row := range outages {
+		if !slices.ContainsFunc(paths, func(p path) bool { return p.name == row.path }) {
+			t.Errorf("a row is about %q, which is no path", row.path)
+		}
+	}
+}
+
+// fails runs a path with one operation failing, then sends the request again.
+func (k *kit) fails(p path, op string, how fault, written bool, retry string, trail []string) {
+	k.t.Helper()
+	f := p.prepare(k)
+	before, mark := k.fingerprint(f.id), k.lastEvent()
+	got := k.send(f.form, op, how)
+	k.checkTrouble(p, how, got)
+	if seen := k.faulty.operations(); !slices.Contains(seen, op) {
+		k.t.Fatalf("the operation was not reached: %v", seen)
+	}
+	if after := k.fingerprint(f.id); (after != before) != written {
+		k.t.Errorf("the request left %q of %q, want a change: %v", after, before, written)
+	}
+	if unwritten := strings.Contains(k.logs.String(), "audit trail cannot be written"); unwritten != (op == "AppendEvents" && (how == refused || how == lost)) {
+		k.t.Errorf("a row that could not be written is logged: %v", unwritten)
+	}
+	again := k.send(f.retry, "", "")
+	k.checkRetry(f, again, retry)
+	if diff := cmp.Diff(trail, k.trail(f.id, mark)); diff != "" {
+		k.t.Errorf("the trail (-want +got):\n%s", diff)
+	}
+	if f.bearer != "" {
+		// Never later than five seconds, whatever was lost.
+		var want error
+		if p.ends {
+			want = store.ErrRevoked
+		}
+		k.verify(f.bearer, time.Now().Add(5*time.Second), want)
+	}
+}
+
+// checkTrouble looks at the answer to the request that failed; if the client
+// hung up, that is what it would have been told.
+func (k *kit) checkTrouble(p path, how fault, got answer) {
+	k.t.Helper()
+	ours := got.status == http.StatusServiceUnavailable && got.Error == oauth.CodeTemporarilyUnavailable &&
+		got.retryAfter != "" && got.AccessToken == "" && got.RefreshToken == "" && strings.Contains(got.ErrorDescription, "try again")
+	switch {
+	case ours:
+	case how == refused, how == lost:
+		k.t.Errorf("the client is told %d %q (%s) of our own trouble", got.status, got.Error, got.ErrorDescription)
+	case p.honest && got.status != http.StatusOK, !p.honest && got.Error != oauth.CodeInvalidGrant:
+		k.t.Errorf("a client that hung up would be told %d %q (%s)", got.status, got.Error, got.ErrorDescription)
+	}
+	if heard := how == refused || how == lost; heard != got.heard {
+		k.t.Errorf("the client was answered: %v, want %v", got.heard, heard)
+	}
+}
+
+// checkRetry looks at the answer to the request sent again.
+func (k *kit) checkRetry(f family, got answer, want string) {
+	k.t.Helper()
+	if want != tokens {
+		if got.status != http.StatusBadRequest || got.Error != want || got.AccessToken != "" {
+			k.t.Errorf("the retry gets %d %q (%s), want %s", got.status, got.Error, got.ErrorDescription, want)
+		}
+		return
+	}
+	if got.status != http.StatusOK || got.RefreshToken == "" {
+		k.t.Fatalf("the retry gets %d %q (%s), want tokens", got.status, got.Error, got.ErrorDescription)
+	}
+	if f.retry.Get("grant_type") == "refresh_token" {
+		once := k.send(f.retry, "", "")
+		if once.status != http.StatusOK || once.RefreshToken != got.RefreshToken || f.successor != "" && f.successor != got.RefreshToken {
+			k.t.Errorf("a second retry gets %d %q, the one successor: %v", once.status, once.Error, once.RefreshToken == got.RefreshToken)
+		}
+		k.verify(once.AccessToken, time.Now(), nil)
+	}
+	k.verify(got.AccessToken, time.Now(), nil)
+	next := url.Values{"grant_type": {"refresh_token"}, "client_id": f.retry["client_id"], "refresh_token": {got.RefreshToken}}
+	if got := k.send(next, "", ""); got.status != http.StatusOK {
+		k.t.Errorf("the new refresh token gets %d %q", got.status, got.Error)
+	}
+}
