@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,14 +19,14 @@ var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 // counting counts how often the store is asked.
 type counting struct {
 	*sqlite.Store
-	uses int
+	uses atomic.Int64
 	err  error
 	// answered, if not nil, runs between the store's answer and its return.
 	answered func()
 }
 
 func (c *counting) UseAccessToken(ctx context.Context, h store.Hash, now time.Time) (store.AccessToken, store.Grant, error) {
-	c.uses++
+	c.uses.Add(1)
 	if c.err != nil {
 		return store.AccessToken{}, store.Grant{}, c.err
 	}
@@ -57,10 +58,7 @@ func service(t testing.TB) (*token.Service, *counting) {
 
 func issue(t testing.TB, s *token.Service, c *counting, refresh bool) token.Issued {
 	t.Helper()
-	code := store.Code{
-		Hash: store.HashOf(token.NewCode()), CreatedAt: now, ExpiresAt: now.Add(time.Minute),
-		Grant: store.Grant{ID: "grant", ClientID: "client", ClientName: "n", Identity: store.Identity{Tenant: "t", Object: "o"}, Scopes: []string{"mcp"}, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour)},
-	}
+	code := codeUntil(now.Add(24 * time.Hour))
 	if err := c.CreateCode(t.Context(), code); err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +79,8 @@ func TestVerifyAsksTheStoreOnceInAWhile(t *testing.T) {
 			t.Fatalf("principal %+v, %v", p, err)
 		}
 	}
-	if c.uses != 1 {
-		t.Errorf("the store was asked %d times, want once", c.uses)
+	if n := c.uses.Load(); n != 1 {
+		t.Errorf("the store was asked %d times, want once", n)
 	}
 	// Never later than five seconds: another process may have revoked.
 	if err := c.RevokeGrant(t.Context(), "grant", "by another process", now); err != nil {
@@ -218,8 +216,8 @@ func TestVerifyRefusesWhatIsNoAccessToken(t *testing.T) {
 			t.Errorf("%.20q: %v", bad, err)
 		}
 	}
-	if c.uses != 0 {
-		t.Errorf("the store was asked %d times for what cannot be a token", c.uses)
+	if n := c.uses.Load(); n != 0 {
+		t.Errorf("the store was asked %d times for what cannot be a token", n)
 	}
 }
 
