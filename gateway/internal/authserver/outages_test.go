@@ -21,6 +21,7 @@ const (
 	granted         = "ok authorization_code"
 	replayedCode    = "denied replay_of_authorization_code"
 	replayedRefresh = "denied replay_of_refresh_token"
+	ended           = "denied " + store.ReasonRefreshReplay
 )
 
 // outages says, for every operation of every way through the token endpoint,
@@ -80,11 +81,12 @@ var outages = []struct {
 
 	{path: "a refresh token again, late", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
 	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{refused, gone}, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
-	// The row is in the log, and the reason in the grant.
-	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{lost}, written: true, retry: oauth.CodeInvalidGrant},
-	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
-	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant},
-	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
+	// The family is over then, and a refresh with any token of it says why: the
+	// row about the replay may be what failed.
+	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{lost}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
+	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh, ended}},
+	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
+	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh, ended}},
 }
 
 // path is one way through the token endpoint.
