@@ -168,22 +168,29 @@ func (d *Dispatcher) refused(ctx context.Context, c client.Client, req Request, 
 	if _, ours := errors.AsType[*oauth.Error](err); ours {
 		return err
 	}
-	var description string
+	var description, theft string
 	switch {
 	case errors.Is(err, store.ErrConsumed):
-		description = "it was used before; sign in again"
-		row := event(audit.KindGrant, audit.OutcomeDenied, "replay_of_"+req.GrantType, c, g, req.Address, now)
-		if auditErr := d.cfg.Audit.Append(ctx, row); auditErr != nil {
-			return auditErr
-		}
+		description, theft = "it was used before; sign in again", "replay_of_"+req.GrantType
 	case errors.Is(err, store.ErrExpired):
 		description = "it has expired; sign in again"
 	case errors.Is(err, store.ErrRevoked):
 		description = "the access was revoked; sign in again"
+		// The row about the replay itself may be what failed, and this is when
+		// the person is signed out by it.
+		if g.RevokedReason == store.ReasonRefreshReplay {
+			theft = g.RevokedReason
+		}
 	case errors.Is(err, store.ErrNotFound):
 		description = "it is unknown, or was issued to another client; sign in again"
 	default:
 		return err
+	}
+	if theft != "" {
+		row := event(audit.KindGrant, audit.OutcomeDenied, theft, c, g, req.Address, now)
+		if err := d.cfg.Audit.Append(ctx, row); err != nil {
+			return err
+		}
 	}
 	return oauth.NewError(oauth.CodeInvalidGrant, description).WithCause(err)
 }

@@ -266,7 +266,8 @@ type Event struct {
 //	    generation and returns the winner's Sealed (Repeated). Later: revokes the grant
 //	    (ReasonRefreshReplay), commits, returns ErrConsumed with Rotated.Grant
 //	    set. Without side effects, and in this order: ErrNotFound: unknown token
-//	    or other client; ErrRevoked; ErrExpired: idle or absolute.
+//	    or other client; ErrRevoked, with Rotated.Grant set; ErrExpired: idle or
+//	    absolute.
 //	RevokeGrant(ctx, grantID, reason string, now) error
 //	    idempotent, the first reason stays; ErrNotFound if there is no such grant.
 //	RevokeToken(ctx, Hash, clientID string, now) (Grant, error)

@@ -149,7 +149,12 @@ func (s *Store) RotateRefresh(ctx context.Context, r store.Rotation, now time.Ti
 		if p.grant.ClientID != r.ClientID {
 			return store.Rotated{}, store.ErrNotFound
 		}
-		if err := refuse(p.grant, p.expiresAt, now); err != nil {
+		err = refuse(p.grant, p.expiresAt, now)
+		if errors.Is(err, store.ErrRevoked) {
+			// There is nothing to commit, but the refusal has a value.
+			return store.Rotated{Grant: p.grant}, committed{err}
+		}
+		if err != nil {
 			return store.Rotated{}, err
 		}
 		if p.rotated {

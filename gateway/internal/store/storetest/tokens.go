@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"mcp-gateway/gateway/internal/store"
@@ -109,7 +110,13 @@ func rotationRefused(k *kit) {
 		rotation.ClientID = tt.client
 		got, err := k.RotateRefresh(k.Context(), rotation, tt.now)
 		k.wants(tt.name, err, tt.want)
-		equal(k, tt.name, got, store.Rotated{})
+		var want store.Rotated
+		if errors.Is(tt.want, store.ErrRevoked) {
+			// The caller may have to say why.
+			want.Grant = revoked.grant
+			want.Grant.RevokedAt, want.Grant.RevokedReason = stored(start), revokedByHim
+		}
+		equal(k, tt.name, got, want)
 		k.wants(tt.name+": the access token", k.use(rotation.Access.Hash, tt.now), store.ErrNotFound)
 	}
 	if r := k.rotate(i.refresh.Hash, end.Add(-tick)); r.Repeated {
