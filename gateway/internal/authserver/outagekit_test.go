@@ -232,6 +232,17 @@ func (k *kit) refreshable() (f family, refresh string) {
 	return family{id: code.Grant.ID, form: form, retry: form, bearer: issued.Access}, issued.Refresh
 }
 
+// reusable is a family whose first refresh token would be a replay: there is no
+// grace, so the first use of the successor ended it.
+func (k *kit) reusable() (f family, newest string) {
+	k.t.Helper()
+	f, first := k.refreshable()
+	second := k.rotate(first)
+	f.bearer = second.Access
+	k.verify(f.bearer, time.Now(), nil)
+	return f, second.Refresh
+}
+
 func (k *kit) rotate(refresh string) token.Issued {
 	k.t.Helper()
 	issued, err := k.tokens.Refresh(k.t.Context(), refresh, k.clientID, time.Now())

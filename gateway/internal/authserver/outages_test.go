@@ -1,6 +1,7 @@
 package authserver_test
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -87,6 +88,15 @@ var outages = []struct {
 	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh, ended}},
 	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
 	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh, ended}},
+
+	{path: "a refresh token of a stolen family", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
+	{path: "a refresh token of a stolen family", op: "RotateRefresh", under: []fault{refused, lost, gone}, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
+	{path: "a refresh token of a stolen family", op: "RotateRefresh", under: []fault{left}, retry: oauth.CodeInvalidGrant, trail: []string{ended, ended}},
+	{path: "a refresh token of a stolen family", op: "AppendEvents", under: []fault{refused}, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
+	{path: "a refresh token of a stolen family", op: "AppendEvents", under: []fault{lost, gone, left}, retry: oauth.CodeInvalidGrant, trail: []string{ended, ended}},
+
+	{path: "a refresh token of a revoked family", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant},
+	{path: "a refresh token of a revoked family", op: "RotateRefresh", under: allFaults, retry: oauth.CodeInvalidGrant},
 }
 
 // path is one way through the token endpoint.
@@ -150,11 +160,27 @@ var paths = []path{
 	},
 	{
 		name: "a refresh token again, late", ops: []string{"Resolve", "RotateRefresh", "AppendEvents"}, ends: true,
+		prepare: func(k *kit) family { f, _ := k.reusable(); return f },
+	},
+	{
+		name: "a refresh token of a stolen family", ops: []string{"Resolve", "RotateRefresh", "AppendEvents"}, ends: true,
 		prepare: func(k *kit) family {
-			f, first := k.refreshable()
-			f.bearer = k.rotate(first).Access
-			// There is no grace, so the first use of the successor ends it.
-			k.verify(f.bearer, time.Now(), nil)
+			f, newest := k.reusable()
+			_, err := k.tokens.Refresh(k.t.Context(), f.form.Get("refresh_token"), k.clientID, time.Now())
+			if !errors.Is(err, store.ErrConsumed) {
+				k.t.Fatalf("the replay: %v", err)
+			}
+			f.form.Set("refresh_token", newest)
+			return f
+		},
+	},
+	{
+		name: "a refresh token of a revoked family", ops: []string{"Resolve", "RotateRefresh"}, ends: true,
+		prepare: func(k *kit) family {
+			f, _ := k.refreshable()
+			if err := k.tokens.Revoke(k.t.Context(), f.id, "test", time.Now()); err != nil {
+				k.t.Fatal(err)
+			}
 			return f
 		},
 	},
