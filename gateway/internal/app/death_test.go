@@ -4,11 +4,13 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +18,7 @@ import (
 
 	driver "modernc.org/sqlite"
 
+	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/oauth"
 )
 
@@ -26,8 +29,10 @@ const deathEnv = "MCP_GATEWAY_TEST_DEATH"
 
 // The moments.
 const (
-	// beforeCommit: SQLite has been told to commit and has not yet.
-	beforeCommit = "commit"
+	// beforeCommit: SQLite has been told to commit and has not yet;
+	// beforeSecond: one commit after that.
+	beforeCommit = "commit 1"
+	beforeSecond = "commit 2"
 	// afterCommit: the store has answered, and nobody else has heard of it.
 	// It is the line that package grant logs between the two.
 	afterCommit = "token issued"
@@ -43,17 +48,16 @@ type death struct {
 
 func newDeath(at string) death {
 	d := death{Handler: slog.DiscardHandler, at: at, ready: new(atomic.Bool)}
-	if at == beforeCommit {
-		driver.RegisterConnectionHook(func(conn driver.ExecQuerierContext, _ string) error {
-			conn.(driver.HookRegisterer).RegisterCommitHook(func() int32 {
-				if d.ready.Load() {
-					die()
-				}
-				return 0
-			})
-			return nil
+	var commits atomic.Int64
+	driver.RegisterConnectionHook(func(conn driver.ExecQuerierContext, _ string) error {
+		conn.(driver.HookRegisterer).RegisterCommitHook(func() int32 {
+			if d.ready.Load() && at == fmt.Sprint("commit ", commits.Add(1)) {
+				die()
+			}
+			return 0
 		})
-	}
+		return nil
+	})
 	return d
 }
 
@@ -203,5 +207,26 @@ func TestKilledDuringACodeExchange(t *testing.T) {
 			g.works("in the end", a.clientID, got)
 			h.end(cmd)
 		})
+	}
+}
+
+// TestKilledBeforeATheftIsWrittenDown: the family is over, and the trail says
+// why as soon as somebody asks.
+func TestKilledBeforeATheftIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	g := start(t, "")
+	clientID, first := g.grant("Ada")
+	second := g.refresh(clientID, first.RefreshToken)
+	g.serves("the successor", second.AccessToken)
+	breakTrail(t, filepath.Join(g.dir, "gateway.db"), `UPDATE refresh_tokens SET first_used_at = first_used_at - 61000000`)
+	h := g.handOver()
+	h.dieAnswering(h.listenAddr, beforeSecond, url.Values{
+		"grant_type": {"refresh_token"}, "client_id": {clientID}, "refresh_token": {first.RefreshToken},
+	})
+	cmd := h.child(h.listenAddr)
+	g.over(clientID, first, second)
+	h.end(cmd)
+	if kinds := g.kinds(); strings.Contains(kinds, "replay_of_refresh_token") || !strings.Contains(kinds, "|grant denied "+store.ReasonRefreshReplay) {
+		t.Errorf("the trail tells %s", kinds)
 	}
 }
