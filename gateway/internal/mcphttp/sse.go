@@ -1,7 +1,6 @@
 package mcphttp
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"net/http"
@@ -198,14 +197,23 @@ func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) 
 	}
 }
 
-// event is a message as an event.
+// event is a message as an event. All three ends of line of a stream are ends of
+// line in the message (HTML standard, §9.2.6), so that none of it is read as a
+// field. JSON does not mind: between its tokens they are alike, and within
+// strings there are none.
 func event(message []byte) []byte {
 	out := make([]byte, 0, len(message)+30)
-	out = append(out, "event: message\n"...)
-	for line := range bytes.SplitSeq(message, []byte("\n")) {
-		out = append(append(append(out, "data: "...), line...), '\n')
+	out = append(out, "event: message\ndata: "...)
+	for i, c := range message {
+		switch {
+		case c == '\n' && i > 0 && message[i-1] == '\r': // one end of line, and written
+		case c == '\n' || c == '\r':
+			out = append(out, "\ndata: "...)
+		default:
+			out = append(out, c)
+		}
 	}
-	return append(out, '\n')
+	return append(out, "\n\n"...)
 }
 
 // postMessage takes a message for a stream. Its answer is sent there, and 202 says
