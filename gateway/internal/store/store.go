@@ -21,6 +21,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -36,6 +37,9 @@ var (
 	ErrRevoked = errors.New("revoked")
 	// ErrExpired: the value is known but its time, or its grant's, is over.
 	ErrExpired = errors.New("expired")
+	// ErrDisabled: an administrator has disabled the person or the client. It
+	// is an ErrRevoked, for callers to whom it is no more than that.
+	ErrDisabled = fmt.Errorf("disabled by an administrator: %w", ErrRevoked)
 )
 
 // Hash is the SHA-256 of a bearer value; the only form in which one is stored.
@@ -119,6 +123,12 @@ const (
 	ReasonRefreshReplay = "refresh_replay"
 	// ReasonClient: the client itself asked (RFC 7009).
 	ReasonClient = "revoked_by_client"
+	// ReasonAdmin: an administrator ended it.
+	ReasonAdmin = "revoked_by_administrator"
+	// ReasonUserDisabled and ReasonClientDisabled: an administrator disabled
+	// the person or the client.
+	ReasonUserDisabled   = "user_disabled"
+	ReasonClientDisabled = "client_disabled"
 )
 
 // Code is an authorization code (RFC 6749 §4.1.2) not yet redeemed.
@@ -247,6 +257,7 @@ type Event struct {
 //	    deletes and returns it; ErrNotFound if unknown, expired or started by
 //	    another browser (then it is not consumed).
 //	CreateCode(ctx, Code) error
+//	    ErrDisabled: its person or client is.
 //	Code(ctx, Hash) (Code, error)
 //	    read only, also used and expired ones (until collected); ErrNotFound.
 //	FailCode(ctx, Hash) error
@@ -254,7 +265,8 @@ type Event struct {
 //	RedeemCode(ctx, code Hash, access AccessToken, refresh *RefreshToken, now) (Grant, error)
 //	    creates the grant and its generation-0 tokens (GrantID filled in,
 //	    expiries capped at the grant's) exactly once. Nil refresh: no refresh
-//	    token is issued. ErrNotFound: unknown. ErrExpired: expires_at <= now or
+//	    token is issued. ErrNotFound: unknown. ErrDisabled: not used, and its
+//	    person or client is disabled. ErrExpired: expires_at <= now or
 //	    burnt. ErrConsumed: used before, also if it is over or burnt by now; when
 //	    the use was more than ReplayBurst ago the grant is revoked
 //	    (ReasonCodeReplay), committed, then ErrConsumed.
@@ -296,3 +308,28 @@ type Event struct {
 //	    deletes what has been dead for more than 24 h: expired logins, codes,
 //	    consents, assertions and tokens, tokens of revoked grants, then ended grants without tokens. It
 //	    only frees space, so it may do that in parts. Audit rows stay.
+//
+// The verbs of the administrator. Nobody disabled has a live grant: disabling
+// revokes them all, and RedeemCode, which alone makes new ones, refuses. So
+// UseAccessToken and RotateRefresh need no check of their own.
+//
+//	Users(ctx, now) ([]UserSummary, error)
+//	    by tenant and object.
+//	Clients(ctx, now) ([]ClientSummary, error)
+//	    by client id.
+//	Grants(ctx, GrantFilter, now) ([]Grant, error)
+//	    the newest first.
+//	GrantByID(ctx, grantID) (Grant, error)
+//	    ErrNotFound.
+//	RevokeGrants(ctx, GrantFilter, reason string, now) ([]string, error)
+//	    revokes the live grants picked, burns the unused codes picked, and
+//	    returns the IDs revoked by this call, sorted. All is ignored.
+//	DisableUser(ctx, tenant, object string, now) ([]string, error)
+//	DisableClient(ctx, clientID string, now) ([]string, error)
+//	    disables, also who was never seen, and does as RevokeGrants
+//	    (ReasonUserDisabled, ReasonClientDisabled). Idempotent: the first time stays.
+//	EnableUser(ctx, tenant, object string) error
+//	EnableClient(ctx, clientID string) error
+//	    allows to sign in again; nothing revoked comes back. Idempotent.
+//	UserDisabled(ctx, tenant, object string) (bool, error)
+//	ClientDisabled(ctx, clientID string) (bool, error)

@@ -56,6 +56,13 @@ func (s *Store) CreateCode(ctx context.Context, c store.Code) error {
 		return fmt.Errorf("sqlite: encode scopes: %w", err)
 	}
 	return s.change(ctx, func(t tx) error {
+		var disabled bool
+		if err := t.row(checkDisabled, []any{&disabled}, g.Identity.Tenant, g.Identity.Object, g.ClientID); err != nil {
+			return err
+		}
+		if disabled {
+			return store.ErrDisabled
+		}
 		return t.run(insertCode, c.Hash[:], g.ID, g.ClientID, g.ClientName, string(identity), scopes, g.Resource,
 			micros(g.CreatedAt), micros(g.ExpiresAt), c.RedirectURI, c.Challenge, micros(c.CreatedAt), micros(c.ExpiresAt),
 			optional(c.UsedAt), c.Failures)
@@ -101,7 +108,8 @@ func (s *Store) FailCode(ctx context.Context, hash store.Hash) error {
 
 var (
 	useCode = writing("use code", `UPDATE codes SET used_at = ?1
-		WHERE hash = ?2 AND used_at IS NULL AND failures < ?3 AND expires_at > ?1 AND grant_expires_at > ?1`)
+		WHERE hash = ?2 AND used_at IS NULL AND failures < ?3 AND expires_at > ?1 AND grant_expires_at > ?1
+			AND NOT `+codeDisabled)
 	insertGrantOfCode = writing("insert grant", `INSERT INTO grants (`+grantColumns+`)
 		SELECT `+grantColumnsOfCode+` FROM codes WHERE hash = ? RETURNING `+grantColumns)
 )
@@ -136,7 +144,7 @@ func (s *Store) RedeemCode(ctx context.Context, code store.Hash, access store.Ac
 	})
 }
 
-var selectUse = writing("read use of code", `SELECT used_at, grant_id FROM codes WHERE hash = ?`)
+var selectUse = writing("read use of code", `SELECT used_at, grant_id, `+codeDisabled+` FROM codes WHERE hash = ?`)
 
 // refuseCode says why a code was not redeemed. "If an authorization code is
 // used more than once, the authorization server MUST deny the request and
@@ -145,12 +153,15 @@ var selectUse = writing("read use of code", `SELECT used_at, grant_id FROM codes
 func (t tx) refuseCode(code store.Hash, now time.Time) error {
 	var usedAt sql.Null[int64]
 	var grantID string
-	err := t.row(selectUse, []any{&usedAt, &grantID}, code[:])
+	var disabled bool
+	err := t.row(selectUse, []any{&usedAt, &grantID, &disabled}, code[:])
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return store.ErrNotFound
 	case err != nil:
 		return err
+	case !usedAt.Valid && disabled:
+		return store.ErrDisabled
 	case !usedAt.Valid:
 		return store.ErrExpired // or burnt
 	case micros(now)-usedAt.V <= store.ReplayBurst.Microseconds():

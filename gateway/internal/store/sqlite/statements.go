@@ -80,3 +80,21 @@ func (t tx) row(q query, dest []any, args ...any) error {
 	}
 	return nil
 }
+
+// rows calls each for every row, with what scans it.
+func (t tx) rows(q query, each func(scan func(dest ...any) error) error, args ...any) (err error) {
+	rows, err := t.statements[q].QueryContext(t.ctx, args...)
+	if err != nil {
+		return fmt.Errorf("sqlite: %s: %w", queries[q].what, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := each(rows.Scan); err != nil {
+			return fmt.Errorf("sqlite: %s: %w", queries[q].what, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("sqlite: %s: %w", queries[q].what, err)
+	}
+	return nil
+}

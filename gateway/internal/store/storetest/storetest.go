@@ -36,6 +36,7 @@ type Store interface {
 	AppendEvents(ctx context.Context, events []store.Event) error
 	Events(ctx context.Context, after int64, limit int) ([]store.Event, error)
 	Collect(ctx context.Context, now time.Time) (int, error)
+	Administration
 	// Close stops the store; what it holds stays.
 	Close() error
 }
@@ -76,6 +77,14 @@ func Run(t *testing.T, open Opener) {
 		{"of 64 uses of one assertion, one wins", assertionRace},
 		{"a consent is remembered for its person, client and redirect URI", consentRemembered},
 		{"consents at the same time add up", consentRace},
+		{"users are listed", usersListed},
+		{"clients are listed", clientsListed},
+		{"grants are listed", grantsListed},
+		{"grants are revoked by whose they are", grantsRevoked},
+		{"a revocation burns the codes on their way", codesBurnt},
+		{"whoever is disabled has nothing and gets nothing", disabled},
+		{"who was never seen is disabled too", disabledUnseen},
+		{"of 64 redemptions beside a disabling none outlives it", disabledRace},
 		{"only the dead are collected", collected},
 		{"what a revoked grant leaves is collected", collectedRevoked},
 		{"a backlog is collected whole", collectedBacklog},

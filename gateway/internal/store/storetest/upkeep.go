@@ -208,9 +208,26 @@ func gone(k *kit) {
 			_, err := k.RevokeToken(ctx, i.access.Hash, clientID, start)
 			return err
 		},
-		"AppendEvents": func() error { return k.AppendEvents(ctx, []store.Event{{Kind: "call"}}) },
-		"Events":       func() error { _, err := k.Events(ctx, 0, 1); return err },
-		"Collect":      func() error { _, err := k.Collect(ctx, start.AddDate(1, 0, 0)); return err },
+		"Users":   func() error { _, err := k.Users(ctx, start); return err },
+		"Clients": func() error { _, err := k.Clients(ctx, start); return err },
+		"Grants":  func() error { _, err := k.Grants(ctx, store.GrantFilter{}, start); return err },
+		"GrantByID": func() error {
+			_, err := k.GrantByID(ctx, i.grant.ID)
+			return err
+		},
+		"RevokeGrants": func() error {
+			_, err := k.RevokeGrants(ctx, store.GrantFilter{}, revokedByHim, start)
+			return err
+		},
+		"DisableUser":    func() error { _, err := k.DisableUser(ctx, tenantA, zoe, start); return err },
+		"DisableClient":  func() error { _, err := k.DisableClient(ctx, clientID, start); return err },
+		"EnableUser":     func() error { return k.EnableUser(ctx, tenantA, zoe) },
+		"EnableClient":   func() error { return k.EnableClient(ctx, clientID) },
+		"UserDisabled":   func() error { _, err := k.UserDisabled(ctx, tenantA, zoe); return err },
+		"ClientDisabled": func() error { _, err := k.ClientDisabled(ctx, clientID); return err },
+		"AppendEvents":   func() error { return k.AppendEvents(ctx, []store.Event{{Kind: "call"}}) },
+		"Events":         func() error { _, err := k.Events(ctx, 0, 1); return err },
+		"Collect":        func() error { _, err := k.Collect(ctx, start.AddDate(1, 0, 0)); return err },
 	} {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			k.Errorf("%s: error is %v, want %v", name, err, context.Canceled)
