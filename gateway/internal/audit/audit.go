@@ -27,6 +27,9 @@ const (
 	KindRevoke = "revoke"
 	// KindCall: a tool was called, or the call was denied.
 	KindCall = "call"
+	// KindAdmin: an administrator revoked, disabled, enabled or rotated
+	// something. Address says who: a user of the gateway's machine.
+	KindAdmin = "admin"
 	// KindResume: the trail can be written again after it could not.
 	KindResume = "resume"
 )
@@ -58,10 +61,17 @@ func New(s appender, logger *slog.Logger) *Log { return &Log{store: s, logger: l
 // finished even if ctx ends: what happened is written down although the client
 // went away.
 func (l *Log) Append(ctx context.Context, e store.Event) error {
-	err := l.store.AppendEvents(context.WithoutCancel(ctx), []store.Event{e})
+	return l.AppendAll(ctx, []store.Event{e})
+}
+
+// AppendAll is Append for events that are one: all are written or none.
+func (l *Log) AppendAll(ctx context.Context, events []store.Event) error {
+	err := l.store.AppendEvents(context.WithoutCancel(ctx), events)
 	l.failing.Store(err != nil)
 	if err != nil {
-		l.logger.ErrorContext(ctx, "audit trail cannot be written", slog.Any("error", err), slog.Any("event", e))
+		for _, e := range events {
+			l.logger.ErrorContext(ctx, "audit trail cannot be written", slog.Any("error", err), slog.Any("event", e))
+		}
 		return fmt.Errorf("write audit trail: %w", err)
 	}
 	return nil

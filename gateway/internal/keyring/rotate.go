@@ -57,6 +57,20 @@ func Rotate(path string, now time.Time) (Key, error) {
 	return Key{ID: k.ID, Created: k.Created, Seals: k.Seals}, replace(path, before, data)
 }
 
+// Rotate adds a new random key to the file of this ring, as the function Rotate
+// does, and reads the file again: this ring opens with the new key at once.
+func (r *Ring) Rotate(now time.Time) (Key, error) {
+	k, err := Rotate(r.path, now)
+	if err != nil {
+		return Key{}, err
+	}
+	_, err = r.reload(now)
+	return k, err
+}
+
+// Path is the file of the ring.
+func (r *Ring) Path() string { return r.path }
+
 // replace puts data in place of a file that still is what it was. Readers see the
 // one or the other.
 func replace(path string, before, data []byte) (err error) {

@@ -127,3 +127,36 @@ func TestRotateKeepsTheFileToItsOwner(t *testing.T) {
 		t.Errorf("no ring: %v", err)
 	}
 }
+
+func TestARingThatRotatesKnowsAtOnce(t *testing.T) {
+	t.Parallel()
+	path := create(t)
+	ring, before := load(t, path), load(t, path)
+	key, err := ring.Rotate(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ring.Path() != path || sealingID(ring) == key.ID {
+		t.Errorf("the ring of %s seals with the new key before others have it", ring.Path())
+	}
+	later, err := keyring.Load(path, time.Now().Add(keyring.Overlap))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := later.Seal(keyring.Session, []byte("new"), nil)
+	if got, err := ring.Open(keyring.Session, sealed, nil); err != nil || string(got) != "new" {
+		t.Errorf("the ring that rotated: %q, %v", got, err)
+	}
+	if _, err := before.Open(keyring.Session, sealed, nil); err == nil {
+		t.Error("a ring that was not told knows the new key: this test shows nothing")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Rotate(time.Now()); err == nil || !strings.Contains(err.Error(), "keys init") {
+		t.Errorf("without a file: error is %v, want one that says how to make one", err)
+	}
+	if _, err := ring.Open(keyring.Session, sealed, nil); err != nil {
+		t.Errorf("a rotation that failed took a key away: %v", err)
+	}
+}

@@ -23,7 +23,7 @@ const (
 // nothing.
 type cache struct {
 	shards [shardCount]shard
-	// drops counts the calls of dropGrant.
+	// drops counts the calls of dropGrants.
 	drops atomic.Uint64
 }
 
@@ -93,16 +93,23 @@ func (s *shard) evict(now time.Time) {
 	}
 }
 
-// dropGrant forgets every token of a grant. It reads the whole cache, which is
-// fine for something as rare as a revocation.
-func (c *cache) dropGrant(grantID string) {
+// dropGrants forgets every token of some grants. It reads the whole cache, which
+// is fine for something as rare as a revocation.
+func (c *cache) dropGrants(grantIDs ...string) {
+	if len(grantIDs) == 0 {
+		return
+	}
+	gone := make(map[string]bool, len(grantIDs))
+	for _, id := range grantIDs {
+		gone[id] = true
+	}
 	// Before the entries go: what is put meanwhile is seen here, or is not kept.
 	c.drops.Add(1)
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
 		for h, e := range s.entries {
-			if e.principal.GrantID == grantID {
+			if gone[e.principal.GrantID] {
 				delete(s.entries, h)
 			}
 		}

@@ -121,7 +121,7 @@ func (s *Service) Redeem(ctx context.Context, code store.Code, withRefresh bool,
 	grant, err := s.store.RedeemCode(ctx, code.Hash, record, refreshRecord, now)
 	if errors.Is(err, store.ErrConsumed) {
 		// The store may just have revoked the grant: forget its tokens.
-		s.cache.dropGrant(code.Grant.ID)
+		s.cache.dropGrants(code.Grant.ID)
 	}
 	if err != nil {
 		return Issued{}, fmt.Errorf("redeem code: %w", err)
@@ -150,7 +150,7 @@ func (s *Service) Refresh(ctx context.Context, presented, clientID string, now t
 		Grace:     s.cfg.RefreshGrace,
 	}, now)
 	if errors.Is(err, store.ErrConsumed) {
-		s.cache.dropGrant(rotated.Grant.ID)
+		s.cache.dropGrants(rotated.Grant.ID)
 	}
 	if err == nil {
 		// Too late to keep it from rotating, which costs nothing: the answer
@@ -174,7 +174,7 @@ func (s *Service) Refresh(ctx context.Context, presented, clientID string, now t
 // Revoke ends a grant and all its tokens.
 func (s *Service) Revoke(ctx context.Context, grantID, reason string, now time.Time) error {
 	err := s.store.RevokeGrant(ctx, grantID, reason, now)
-	s.cache.dropGrant(grantID)
+	s.cache.dropGrants(grantID)
 	if err != nil {
 		return fmt.Errorf("revoke grant %s: %w", grantID, err)
 	}
@@ -191,9 +191,13 @@ func (s *Service) RevokeToken(ctx context.Context, presented, clientID string, n
 	if err != nil {
 		return store.Grant{}, fmt.Errorf("revoke token: %w", err)
 	}
-	s.cache.dropGrant(grant.ID)
+	s.cache.dropGrants(grant.ID)
 	return grant, nil
 }
+
+// Forget has the next use of any token of some grants ask the store: they were
+// revoked there, past this Service.
+func (s *Service) Forget(grantIDs ...string) { s.cache.dropGrants(grantIDs...) }
 
 // Verify returns whom an access token speaks for. Errors are the store's
 // sentinels; any other error means that the store could not answer, which is

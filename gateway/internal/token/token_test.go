@@ -109,6 +109,29 @@ func TestRevokeBitesAtOnce(t *testing.T) {
 	}
 }
 
+// TestForgottenGrantsAreAskedForAgain: who revoked past the service says so.
+func TestForgottenGrantsAreAskedForAgain(t *testing.T) {
+	t.Parallel()
+	s, c := service(t)
+	issued := issue(t, s, c, true)
+	verify := func(what string, want error, uses int) {
+		t.Helper()
+		if _, err := s.Verify(t.Context(), issued.Access, now); !errors.Is(err, want) || c.uses != uses {
+			t.Errorf("%s: error is %v after %d questions, want %v after %d", what, err, c.uses, want, uses)
+		}
+	}
+	verify("at first", nil, 1)
+	if _, err := c.RevokeGrants(t.Context(), store.GrantFilter{}, store.ReasonAdmin, now); err != nil {
+		t.Fatal(err)
+	}
+	s.Forget()
+	verify("nothing is forgotten", nil, 1)
+	s.Forget("other", "another")
+	verify("others are forgotten", nil, 1)
+	s.Forget("other", "grant")
+	verify("it is forgotten", store.ErrRevoked, 2)
+}
+
 func TestRevokingATokenEndsItsFamilyAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, pick := range map[string]func(first, second token.Issued) string{

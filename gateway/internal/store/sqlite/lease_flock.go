@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// lock opens path and takes it for this process alone, or returns errHeld. The
+// lock opens path and takes it for this process alone, or returns ErrHeld. The
 // kernel lets go of it when the process ends, however it ends.
 func lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -20,7 +20,7 @@ func lock(path string) (*os.File, error) {
 		return f, nil
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = errHeld
+		err = ErrHeld
 	}
 	return nil, errors.Join(err, f.Close())
 }

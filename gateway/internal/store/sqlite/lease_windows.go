@@ -7,7 +7,7 @@ import (
 )
 
 // lock opens path so that nobody else can open it (share mode 0), or returns
-// errHeld. The system lets go of it when the process ends, however it ends.
+// ErrHeld. The system lets go of it when the process ends, however it ends.
 func lock(path string) (*os.File, error) {
 	// ERROR_SHARING_VIOLATION; the syscall package does not name it.
 	const sharingViolation = syscall.Errno(32)
@@ -18,7 +18,7 @@ func lock(path string) (*os.File, error) {
 	handle, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil,
 		syscall.OPEN_ALWAYS, syscall.FILE_ATTRIBUTE_NORMAL, 0)
 	if errors.Is(err, sharingViolation) {
-		return nil, errHeld
+		return nil, ErrHeld
 	}
 	if err != nil {
 		return nil, &os.PathError{Op: "lock", Path: path, Err: err}

@@ -41,8 +41,8 @@ var settings = []string{
 	"cache_size(-16384)",
 }
 
-// errHeld: another process holds the lease.
-var errHeld = errors.New("another process is using it")
+// ErrHeld: another process holds the lease.
+var ErrHeld = errors.New("another process is using it")
 
 // Store is an open database. It is safe for concurrent use. Writes wait until
 // Run runs.
