@@ -36,7 +36,8 @@ var arrows = []struct {
 		" internal/client internal/token internal/entra internal/catalog internal/access internal/audit internal/store/sqlite" +
 		" internal/keyring internal/page internal/store"},
 	{"internal/config", ""},
-	// The edges: what a client or a browser talks to.
+	// The edges: what a client, a browser or an administrator talks to.
+	{"internal/admin", "internal/client internal/audit internal/store internal/keyring"},
 	{"internal/authserver", "internal/grant internal/client internal/token internal/entra internal/audit internal/store internal/keyring internal/page"},
 	{"internal/mcphttp", "internal/client internal/access internal/audit internal/store internal/keyring"},
 	// The guards: what stands before an edge.
