@@ -46,13 +46,13 @@ type Options struct {
 
 // Run serves until ctx ends, then drains and returns nil. Any other end is an
 // error. Parts stop in the reverse order of their start: first the listener,
-// then the requests, then the store.
+// then the requests and the administration, then the store.
 func Run(ctx context.Context, o Options) (err error) {
 	ring, err := keyring.Load(o.Config.KeyFile, time.Now())
 	if err != nil {
 		return err
 	}
-	db, err := sqlite.Open(ctx, filepath.Join(o.Config.StateDir, "gateway.db"))
+	db, err := sqlite.Open(ctx, filepath.Join(o.Config.StateDir, databaseName))
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,8 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	handler, endStreams, err := build(o.Config, ring, db, fetch, o.Logger)
+	c := newCore(o.Config, ring, db, o.Logger)
+	handler, endStreams, err := build(o.Config, c, fetch, o.Logger)
 	if err != nil {
 		return err
 	}
@@ -74,13 +75,12 @@ func Run(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
-	return serve(ctx, o, parts{db: db, ring: ring, handler: handler, endStreams: endStreams}, listener)
+	return serve(ctx, o, parts{core: c, handler: handler, endStreams: endStreams}, listener)
 }
 
 // parts are what a run serves with.
 type parts struct {
-	db         *sqlite.Store
-	ring       *keyring.Ring
+	core
 	handler    http.Handler
 	endStreams func()
 }
@@ -94,6 +94,8 @@ func serve(ctx context.Context, o Options, p parts, listener net.Listener) error
 	group.Go(func() error { return p.db.Run(storeCtx) })
 	group.Go(func() error { collect(ctx, p.db, o.Logger); return nil })
 	group.Go(func() error { p.ring.Watch(ctx, o.Logger); return nil })
+
+	administered := administer(ctx, group, o, p.core)
 
 	srv := &http.Server{
 		Handler:           p.handler,
@@ -115,6 +117,7 @@ func serve(ctx context.Context, o Options, p parts, listener net.Listener) error
 	group.Go(func() error {
 		<-ctx.Done()
 		defer stopStore()
+		defer func() { <-administered }()
 		drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
 		if err := srv.Shutdown(drainCtx); err != nil {

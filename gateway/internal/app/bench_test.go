@@ -70,7 +70,7 @@ func newBenched(b *testing.B) *benched {
 	if err != nil {
 		b.Fatal(err)
 	}
-	info, err := client.NewDirectory(ring).Register(oauth.ClientMetadata{
+	info, err := client.NewDirectory(client.Config{Ring: ring, Policy: admission(cfg.Clients)}).Register(oauth.ClientMetadata{
 		ClientName: "Bench", RedirectURIs: []string{"http://127.0.0.1/callback"},
 	}, time.Now())
 	if err != nil {
@@ -78,7 +78,8 @@ func newBenched(b *testing.B) *benched {
 	}
 	g := &benched{db: runStore(b, filepath.Join(dir, "gateway.db")), clientID: info.ClientID, verifier: oauth.NewVerifier()}
 	// What is logged is made, as in the product, and goes nowhere.
-	handler, _, err := build(cfg, ring, g.db, slog.New(slog.NewJSONHandler(io.Discard, nil)))
+	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	handler, _, err := build(cfg, newCore(cfg, ring, g.db, logger), http.DefaultClient, logger)
 	if err != nil {
 		b.Fatal(err)
 	}

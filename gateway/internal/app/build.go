@@ -26,9 +26,24 @@ import (
 	"mcp-gateway/shared/buildinfo"
 )
 
+// core is what the gateway and its administration share.
+type core struct {
+	db     *sqlite.Store
+	ring   *keyring.Ring
+	trail  *audit.Log
+	tokens *token.Service
+}
+
+func newCore(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *slog.Logger) core {
+	return core{db: db, ring: ring, trail: audit.New(db, logger), tokens: token.New(token.Config{
+		Resource: cfg.PublicURL, AccessLifetime: cfg.Tokens.AccessLifetime, RefreshIdle: cfg.Tokens.RefreshIdle, RefreshGrace: cfg.Tokens.RefreshGrace,
+	}, db)}
+}
+
 // build wires the parts and returns the whole gateway as one handler, with what
 // ends its streams. It starts nothing and calls nobody.
-func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, fetch *http.Client, logger *slog.Logger) (handler http.Handler, endStreams func(), err error) {
+func build(cfg *config.Config, c core, fetch *http.Client, logger *slog.Logger) (handler http.Handler, endStreams func(), err error) {
+	db, ring, trail, tokens := c.db, c.ring, c.trail, c.tokens
 	policy, err := access.New(rules(cfg.Access), toolScopes(cfg.Scopes)...)
 	if err != nil {
 		return nil, nil, err
@@ -37,11 +52,7 @@ func build(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, fetch *http
 	if err != nil {
 		return nil, nil, fmt.Errorf("public URL: %w", err)
 	}
-	trail := audit.New(db, logger)
 	addresses := limit.Addresses{Trusted: cfg.TrustedProxies}
-	tokens := token.New(token.Config{
-		Resource: cfg.PublicURL, AccessLifetime: cfg.Tokens.AccessLifetime, RefreshIdle: cfg.Tokens.RefreshIdle, RefreshGrace: cfg.Tokens.RefreshGrace,
-	}, db)
 	login, err := entra.New(entra.Config{
 		Authority: cfg.Microsoft.AuthorityHost, Tenant: cfg.Microsoft.TenantID, ClientID: cfg.Microsoft.ClientID,
 		ClientSecret: cfg.Microsoft.ClientSecret, RedirectURL: cfg.PublicURL + "/callback", Prompt: cfg.Microsoft.Prompt,

@@ -100,7 +100,7 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode str
 	}
 	code := token.NewCode()
 	req := login.Request
-	if err := s.cfg.Store.CreateCode(r.Context(), store.Code{
+	err = s.cfg.Store.CreateCode(r.Context(), store.Code{
 		Hash: store.HashOf(code),
 		Grant: store.Grant{
 			ID: rand.Text(), ClientID: req.ClientID, ClientName: req.ClientName, Identity: identity,
@@ -108,7 +108,13 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode str
 		},
 		RedirectURI: req.RedirectURI, Challenge: req.Challenge,
 		CreatedAt: now, ExpiresAt: now.Add(s.cfg.Lifetimes.Code),
-	}); err != nil {
+	})
+	if errors.Is(err, store.ErrDisabled) {
+		if auditErr := s.record(r, audit.KindLogin, audit.OutcomeDenied, "disabled", req, identity, now); auditErr != nil {
+			return "", auditErr
+		}
+	}
+	if err != nil {
 		return "", err
 	}
 	if err := s.record(r, audit.KindLogin, audit.OutcomeOK, "", req, identity, now); err != nil {
@@ -139,6 +145,10 @@ func (s *Server) settleConsent(w http.ResponseWriter, r *http.Request, login log
 // failed tells the person why the sign-in did not succeed and offers the
 // client's error answer, by a button and by itself after a while.
 func (s *Server) failed(w http.ResponseWriter, r *http.Request, req authorizationRequest, err error, now time.Time) {
+	if errors.Is(err, store.ErrDisabled) {
+		s.disabled(w, r, req)
+		return
+	}
 	upstream, ok := errors.AsType[*entra.Error](err)
 	if !ok {
 		s.unavailable(w, r, req.target(s.cfg.PublicURL), req.ClientName, err)
@@ -164,6 +174,18 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, req authorizatio
 	page.WriteFailure(w, page.Failure{
 		Status: status, Title: title, Summary: upstream.Summary, Help: upstream.Help, Details: details(upstream),
 		Return: req.target(s.cfg.PublicURL).withError(code, upstream.Summary), Client: req.ClientName,
+	})
+}
+
+// disabled tells a person that an administrator keeps them, or the program that
+// they came from, out. Which of the two is for the administrator to say.
+func (s *Server) disabled(w http.ResponseWriter, r *http.Request, req authorizationRequest) {
+	s.cfg.Logger.InfoContext(r.Context(), "sign-in refused: disabled", slog.String("client", client.Fingerprint(req.ClientID)))
+	const summary = "An administrator has disabled your access here, or that of the program that you came from."
+	page.WriteFailure(w, page.Failure{
+		Status: http.StatusForbidden, Title: "You cannot sign in here at the moment", Summary: summary,
+		Help:   "Signing in again does not change that. Ask your administrator to enable it.",
+		Return: req.target(s.cfg.PublicURL).withError(oauth.CodeAccessDenied, summary), Client: req.ClientName,
 	})
 }
 

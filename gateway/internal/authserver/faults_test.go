@@ -102,8 +102,8 @@ func around[T any](ctx context.Context, f *faulty, op string, do func() (T, erro
 	return do()
 }
 
-func (f *faulty) Resolve(ctx context.Context, id string) (client.Client, error) {
-	return around(ctx, f, "Resolve", func() (client.Client, error) { return f.clients.Resolve(ctx, id) })
+func (f *faulty) Authenticate(ctx context.Context, given client.Credentials, now time.Time) (client.Client, error) {
+	return around(ctx, f, "Authenticate", func() (client.Client, error) { return f.clients.Authenticate(ctx, given, now) })
 }
 
 func (f *faulty) Code(ctx context.Context, hash store.Hash) (store.Code, error) {

@@ -2,6 +2,7 @@ package authserver_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"log/slog"
 	"mime"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mcp-gateway/gateway/internal/authserver"
+	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/grant"
 	"mcp-gateway/shared/oauth"
 )
@@ -39,12 +41,16 @@ func (g *takesAll) Revoke(_ context.Context, req grant.Revocation, _ time.Time) 
 	return nil
 }
 
+func (g *takesAll) Introspect(context.Context, grant.Introspection, time.Time) (oauth.IntrospectionResponse, error) {
+	return oauth.IntrospectionResponse{}, nil
+}
+
 // endpoints serves the endpoints that take a client's form, in front of g.
 func endpoints(tb testing.TB, g *takesAll) http.Handler {
 	tb.Helper()
 	open := func(next http.Handler) http.Handler { return next }
 	s, err := authserver.New(authserver.Config{
-		PublicURL: "https://gw.example", Grants: g, Logger: slog.New(slog.DiscardHandler),
+		PublicURL: "https://gw.example", Clients: client.NewDirectory(client.Config{}), Grants: g, Logger: slog.New(slog.DiscardHandler),
 		Limits:  authserver.Limits{Register: open, Authorize: open, Token: open},
 		Address: func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.1") },
 	})
@@ -77,7 +83,7 @@ func (p formPost) send(h http.Handler) *httptest.ResponseRecorder {
 // after the code: RFC 6749 §3.2 and appendix B, RFC 8707 §2.
 func (p formPost) read(repeatable ...string) (url.Values, bool) {
 	kind, _, err := mime.ParseMediaType(p.contentType)
-	if err != nil || kind != formType || len(p.body) > 16<<10 || p.authorization != "" {
+	if err != nil || kind != formType || len(p.body) > 16<<10 {
 		return nil, false
 	}
 	if _, err := url.ParseQuery(p.query); err != nil {
@@ -99,7 +105,35 @@ func (p formPost) read(repeatable ...string) (url.Values, bool) {
 		}
 		form.Add(name, value)
 	}
-	return form, form.Get("client_secret") == "" && form.Get("client_assertion") == ""
+	return form, true
+}
+
+// asks is the client that a form is from, read in the same way: RFC 6749 §2.3
+// and RFC 7521 §4.2.
+func (p formPost) asks(form url.Values) (client.Credentials, bool) {
+	id, secret, assertion, kind := form.Get("client_id"), form.Get("client_secret"), form.Get("client_assertion"), form.Get("client_assertion_type")
+	switch {
+	case p.authorization == "" && secret == "" && assertion == "" && kind == "":
+		return client.Credentials{ID: id, Method: "none"}, true
+	case p.authorization == "" && assertion == "" && kind == "":
+		return client.Credentials{ID: id, Method: "client_secret_post", Secret: secret}, true
+	case p.authorization == "" && secret == "" && assertion != "" && kind == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer":
+		if id == "" {
+			id = client.AssertionSubject(assertion)
+		}
+		return client.Credentials{ID: id, Method: "private_key_jwt", Assertion: assertion}, true
+	case secret != "" || assertion != "" || kind != "":
+		return client.Credentials{}, false
+	}
+	scheme, encoded, _ := strings.Cut(p.authorization, " ")
+	plain, err := base64.StdEncoding.DecodeString(encoded)
+	user, password, ok := strings.Cut(string(plain), ":")
+	user, userErr := url.QueryUnescape(user)
+	password, passwordErr := url.QueryUnescape(password)
+	if err != nil || !ok || !strings.EqualFold(scheme, "Basic") || userErr != nil || passwordErr != nil || id != "" && id != user {
+		return client.Credentials{}, false
+	}
+	return client.Credentials{ID: user, Method: "client_secret_basic", Secret: password}, true
 }
 
 // FuzzTokenForm: a token request is let through if and only if another reader of
@@ -112,6 +146,8 @@ func FuzzTokenForm(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query, contentType, authorization, body string) {
 		p := formPost{"/token", query, contentType, authorization, body}
 		form, ok := p.read("resource")
+		asks, known := p.asks(form)
+		ok = ok && known
 		*g = takesAll{}
 		checkAnswer(t, p.send(h), ok)
 		if !ok {
@@ -121,7 +157,7 @@ func FuzzTokenForm(f *testing.F) {
 			return
 		}
 		want := &grant.Request{
-			GrantType: form.Get("grant_type"), ClientID: form.Get("client_id"), Resources: form["resource"], Address: "192.0.2.1",
+			GrantType: form.Get("grant_type"), Client: asks, Resources: form["resource"], Address: "192.0.2.1",
 			Code: form.Get("code"), RedirectURI: form.Get("redirect_uri"), Verifier: form.Get("code_verifier"), RefreshToken: form.Get("refresh_token"),
 		}
 		if diff := cmp.Diff(want, g.token); diff != "" {
@@ -147,10 +183,12 @@ func FuzzRevocationForm(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query, contentType, authorization, body string) {
 		p := formPost{"/revoke", query, contentType, authorization, body}
 		form, ok := p.read()
+		asks, known := p.asks(form)
+		ok = ok && known
 		*g = takesAll{}
 		w := p.send(h)
 		if ok && w.Code == http.StatusOK && w.Body.Len() == 0 && g.revocation != nil {
-			want := &grant.Revocation{ClientID: form.Get("client_id"), Token: form.Get("token"), Address: "192.0.2.1"}
+			want := &grant.Revocation{Client: asks, Token: form.Get("token"), Address: "192.0.2.1"}
 			if diff := cmp.Diff(want, g.revocation); diff != "" {
 				t.Fatalf("%q: -want +got:\n%s", body, diff)
 			}
@@ -182,6 +220,12 @@ func seedForms(f *testing.F) {
 	f.Add("", "multipart/form-data; boundary=b", "", "--b\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\nx\r\n--b--")
 	f.Add("", "", "", good)
 	f.Add("", formType, "Basic eDp5", good)
+	f.Add("", formType, "Basic bWNwY194OnM=", good) // mcpc_x:s
+	f.Add("", formType, "basic bWNwYyU1Rng6JTczJTI1", "token=x")
+	f.Add("", formType, "Bearer x", "token=x")
+	f.Add("", formType, "Basic bWNwY194OnM=", good+"&client_secret=s")
+	f.Add("", formType, "", "token=x&client_assertion=e30.e30.eA&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer")
+	f.Add("", formType, "", "token=x&client_assertion=e30.e30.eA&client_assertion_type=x")
 }
 
 // checkAnswer asserts what every client relies on: JSON that nothing stores, and
@@ -207,7 +251,9 @@ func checkAnswer(t *testing.T, w *httptest.ResponseRecorder, accepted bool) {
 	}
 	if !slices.Contains([]string{
 		"the request must be application/x-www-form-urlencoded", "the form is malformed or larger than 16 KB", "a parameter stands more than once",
-		"this gateway registers public clients only: send client_id and no secret",
+		"client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer, with a client_assertion",
+		"the Authorization header must be one, of the scheme Basic, with client_id and secret form-encoded",
+		"client_id is another than that of the Authorization header", "the client authenticates in more than one way",
 	}, body.ErrorDescription) {
 		t.Errorf("answered with the description %q", body.ErrorDescription)
 	}

@@ -85,7 +85,7 @@ func newKit(t *testing.T) *kit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clients := client.NewDirectory(ring)
+	clients := client.NewDirectory(client.Config{Ring: ring, Store: k.db, Policy: client.Policy{Registration: client.AdmitAll}})
 	info, err := clients.Register(oauth.ClientMetadata{RedirectURIs: []string{redirect}, ClientName: "Test client"}, time.Now())
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ var outages = []struct {
 	retry   string
 	trail   []string
 }{
-	{path: "a code", op: "Resolve", under: allFaults, retry: tokens, trail: []string{granted}},
+	{path: "a code", op: "Authenticate", under: allFaults, retry: tokens, trail: []string{granted}},
 	{path: "a code", op: "Code", under: allFaults, retry: tokens, trail: []string{granted}},
 	{path: "a code", op: "RedeemCode", under: []fault{refused, gone}, retry: tokens, trail: []string{granted}},
 	{path: "a code", op: "RedeemCode", under: []fault{lost}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
@@ -51,20 +51,20 @@ var outages = []struct {
 	{path: "a code", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
 	{path: "a code", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{granted, replayedCode}},
 
-	{path: "a code with a wrong verifier", op: "Resolve", under: allFaults, retry: tokens, trail: []string{granted}},
+	{path: "a code with a wrong verifier", op: "Authenticate", under: allFaults, retry: tokens, trail: []string{granted}},
 	{path: "a code with a wrong verifier", op: "Code", under: allFaults, retry: tokens, trail: []string{granted}},
 	{path: "a code with a wrong verifier", op: "FailCode", under: []fault{refused, gone}, retry: tokens, trail: []string{granted}},
 	{path: "a code with a wrong verifier", op: "FailCode", under: []fault{lost, left}, written: true, retry: tokens, trail: []string{granted}},
 
 	// A burst ends nothing, so it never writes.
-	{path: "a code again in a burst", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again in a burst", op: "Authenticate", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
 	{path: "a code again in a burst", op: "Code", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
 	{path: "a code again in a burst", op: "RedeemCode", under: []fault{refused, lost, gone}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
 	{path: "a code again in a burst", op: "RedeemCode", under: []fault{left}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode, replayedCode}},
 	{path: "a code again in a burst", op: "AppendEvents", under: []fault{refused}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
 	{path: "a code again in a burst", op: "AppendEvents", under: []fault{lost, gone, left}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode, replayedCode}},
 
-	{path: "a code again, late", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
+	{path: "a code again, late", op: "Authenticate", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
 	{path: "a code again, late", op: "Code", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
 	{path: "a code again, late", op: "RedeemCode", under: []fault{refused, gone}, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
 	{path: "a code again, late", op: "RedeemCode", under: []fault{lost}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
@@ -72,15 +72,15 @@ var outages = []struct {
 	{path: "a code again, late", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
 	{path: "a code again, late", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode, replayedCode}},
 
-	{path: "a refresh", op: "Resolve", under: allFaults, retry: tokens},
+	{path: "a refresh", op: "Authenticate", under: allFaults, retry: tokens},
 	{path: "a refresh", op: "RotateRefresh", under: []fault{refused, gone}, retry: tokens},
 	{path: "a refresh", op: "RotateRefresh", under: []fault{lost, left}, written: true, retry: tokens},
 
-	{path: "a refresh whose answer was lost", op: "Resolve", under: allFaults, retry: tokens},
+	{path: "a refresh whose answer was lost", op: "Authenticate", under: allFaults, retry: tokens},
 	{path: "a refresh whose answer was lost", op: "RotateRefresh", under: []fault{refused, gone}, retry: tokens},
 	{path: "a refresh whose answer was lost", op: "RotateRefresh", under: []fault{lost, left}, written: true, retry: tokens},
 
-	{path: "a refresh token again, late", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
+	{path: "a refresh token again, late", op: "Authenticate", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
 	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{refused, gone}, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
 	// The family is over then, and a refresh with any token of it says why: the
 	// row about the replay may be what failed.
@@ -89,13 +89,13 @@ var outages = []struct {
 	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
 	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh, ended}},
 
-	{path: "a refresh token of a stolen family", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
+	{path: "a refresh token of a stolen family", op: "Authenticate", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
 	{path: "a refresh token of a stolen family", op: "RotateRefresh", under: []fault{refused, lost, gone}, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
 	{path: "a refresh token of a stolen family", op: "RotateRefresh", under: []fault{left}, retry: oauth.CodeInvalidGrant, trail: []string{ended, ended}},
 	{path: "a refresh token of a stolen family", op: "AppendEvents", under: []fault{refused}, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
 	{path: "a refresh token of a stolen family", op: "AppendEvents", under: []fault{lost, gone, left}, retry: oauth.CodeInvalidGrant, trail: []string{ended, ended}},
 
-	{path: "a refresh token of a revoked family", op: "Resolve", under: allFaults, retry: oauth.CodeInvalidGrant},
+	{path: "a refresh token of a revoked family", op: "Authenticate", under: allFaults, retry: oauth.CodeInvalidGrant},
 	{path: "a refresh token of a revoked family", op: "RotateRefresh", under: allFaults, retry: oauth.CodeInvalidGrant},
 }
 
@@ -123,14 +123,14 @@ type family struct {
 
 var paths = []path{
 	{
-		name: "a code", ops: []string{"Resolve", "Code", "RedeemCode", "AppendEvents"}, honest: true,
+		name: "a code", ops: []string{"Authenticate", "Code", "RedeemCode", "AppendEvents"}, honest: true,
 		prepare: func(k *kit) family {
 			code, form := k.code()
 			return family{id: code.Grant.ID, form: form, retry: form}
 		},
 	},
 	{
-		name: "a code with a wrong verifier", ops: []string{"Resolve", "Code", "FailCode"},
+		name: "a code with a wrong verifier", ops: []string{"Authenticate", "Code", "FailCode"},
 		prepare: func(k *kit) family {
 			code, form := k.code()
 			wrong := maps.Clone(form)
@@ -139,19 +139,19 @@ var paths = []path{
 		},
 	},
 	{
-		name: "a code again in a burst", ops: []string{"Resolve", "Code", "RedeemCode", "AppendEvents"},
+		name: "a code again in a burst", ops: []string{"Authenticate", "Code", "RedeemCode", "AppendEvents"},
 		prepare: func(k *kit) family { return k.redeemed(0) },
 	},
 	{
-		name: "a code again, late", ops: []string{"Resolve", "Code", "RedeemCode", "AppendEvents"}, ends: true,
+		name: "a code again, late", ops: []string{"Authenticate", "Code", "RedeemCode", "AppendEvents"}, ends: true,
 		prepare: func(k *kit) family { return k.redeemed(store.ReplayBurst + time.Second) },
 	},
 	{
-		name: "a refresh", ops: []string{"Resolve", "RotateRefresh"}, honest: true,
+		name: "a refresh", ops: []string{"Authenticate", "RotateRefresh"}, honest: true,
 		prepare: func(k *kit) family { f, _ := k.refreshable(); return f },
 	},
 	{
-		name: "a refresh whose answer was lost", ops: []string{"Resolve", "RotateRefresh"}, honest: true,
+		name: "a refresh whose answer was lost", ops: []string{"Authenticate", "RotateRefresh"}, honest: true,
 		prepare: func(k *kit) family {
 			f, first := k.refreshable()
 			f.successor = k.rotate(first).Refresh
@@ -159,11 +159,11 @@ var paths = []path{
 		},
 	},
 	{
-		name: "a refresh token again, late", ops: []string{"Resolve", "RotateRefresh", "AppendEvents"}, ends: true,
+		name: "a refresh token again, late", ops: []string{"Authenticate", "RotateRefresh", "AppendEvents"}, ends: true,
 		prepare: func(k *kit) family { f, _ := k.reusable(); return f },
 	},
 	{
-		name: "a refresh token of a stolen family", ops: []string{"Resolve", "RotateRefresh", "AppendEvents"}, ends: true,
+		name: "a refresh token of a stolen family", ops: []string{"Authenticate", "RotateRefresh", "AppendEvents"}, ends: true,
 		prepare: func(k *kit) family {
 			f, newest := k.reusable()
 			_, err := k.tokens.Refresh(k.t.Context(), f.form.Get("refresh_token"), k.clientID, time.Now())
@@ -175,7 +175,7 @@ var paths = []path{
 		},
 	},
 	{
-		name: "a refresh token of a revoked family", ops: []string{"Resolve", "RotateRefresh"}, ends: true,
+		name: "a refresh token of a revoked family", ops: []string{"Authenticate", "RotateRefresh"}, ends: true,
 		prepare: func(k *kit) family {
 			f, _ := k.refreshable()
 			if err := k.tokens.Revoke(k.t.Context(), f.id, "test", time.Now()); err != nil {

@@ -97,6 +97,7 @@ func (c Client) Label() string {
 
 // clientStore is what this package asks of the store.
 type clientStore interface {
+	ClientDisabled(ctx context.Context, clientID string) (bool, error)
 	UseAssertion(ctx context.Context, hash store.Hash, expiresAt time.Time) error
 }
 
@@ -155,6 +156,21 @@ func NewDirectory(cfg Config) *Directory {
 // client, and ErrForbidden if it is not let in; any other means that the
 // question could not be answered.
 func (d *Directory) Resolve(ctx context.Context, id string) (Client, error) {
+	c, err := d.find(ctx, id)
+	if err != nil {
+		return Client{}, err
+	}
+	disabled, err := d.cfg.Store.ClientDisabled(ctx, id)
+	if err != nil {
+		return Client{}, fmt.Errorf("look whether client %s is disabled: %w", Fingerprint(id), err)
+	}
+	if disabled {
+		return Client{}, forbid("an administrator disabled it")
+	}
+	return c, nil
+}
+
+func (d *Directory) find(ctx context.Context, id string) (Client, error) {
 	if c, ok := d.listed[id]; ok {
 		return c, nil
 	}

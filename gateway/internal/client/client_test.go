@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/oauth"
 )
 
@@ -36,10 +38,16 @@ func newRing(t testing.TB) *keyring.Ring {
 // open returns a Directory that lets everybody in.
 func open(ring *keyring.Ring) *client.Directory {
 	return client.NewDirectory(client.Config{
-		Ring: ring, PublicURL: "https://gateway.example", HTTP: &http.Client{Transport: offline{}}, Logger: slog.New(slog.DiscardHandler),
+		Ring: ring, Store: memory{}, PublicURL: "https://gateway.example", HTTP: &http.Client{Transport: offline{}}, Logger: slog.New(slog.DiscardHandler),
 		Policy: client.Policy{Registration: client.AdmitAll, Documents: client.AdmitAll, PrivateUseRedirects: true},
 	})
 }
+
+// memory is a store in which nobody is disabled.
+type memory struct{}
+
+func (memory) ClientDisabled(context.Context, string) (bool, error)      { return false, nil }
+func (memory) UseAssertion(context.Context, store.Hash, time.Time) error { return nil }
 
 // offline is a network that reaches nobody.
 type offline struct{}

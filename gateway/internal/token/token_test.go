@@ -114,10 +114,10 @@ func TestForgottenGrantsAreAskedForAgain(t *testing.T) {
 	t.Parallel()
 	s, c := service(t)
 	issued := issue(t, s, c, true)
-	verify := func(what string, want error, uses int) {
+	verify := func(what string, want error, uses int64) {
 		t.Helper()
-		if _, err := s.Verify(t.Context(), issued.Access, now); !errors.Is(err, want) || c.uses != uses {
-			t.Errorf("%s: error is %v after %d questions, want %v after %d", what, err, c.uses, want, uses)
+		if _, err := s.Verify(t.Context(), issued.Access, now); !errors.Is(err, want) || c.uses.Load() != uses {
+			t.Errorf("%s: error is %v after %d questions, want %v after %d", what, err, c.uses.Load(), want, uses)
 		}
 	}
 	verify("at first", nil, 1)

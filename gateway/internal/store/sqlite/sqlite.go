@@ -91,7 +91,7 @@ func takeLease(ctx context.Context, path string) (*os.File, error) {
 	const tries, pause = 20, 50 * time.Millisecond
 	for i := 1; ; i++ {
 		lease, err := lock(path)
-		if !errors.Is(err, errHeld) || i == tries {
+		if !errors.Is(err, ErrHeld) || i == tries {
 			return lease, err
 		}
 		select {

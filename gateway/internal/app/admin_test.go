@@ -1,0 +1,277 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mcp-gateway/gateway/internal/admin"
+	"mcp-gateway/gateway/internal/app"
+	"mcp-gateway/gateway/internal/store/sqlite"
+	"mcp-gateway/shared/oauth"
+)
+
+// do has the gateway, or without one its database, do something.
+func (g *gateway) do(req admin.Request) (admin.Answer, error) {
+	return app.Administer(g.t.Context(), g.dir, "uid 7", slog.New(slog.DiscardHandler), req)
+}
+
+func (g *gateway) must(req admin.Request) admin.Answer {
+	g.t.Helper()
+	answer, err := g.do(req)
+	if err != nil {
+		g.t.Fatalf("%s: %v", req.Command, err)
+	}
+	return answer
+}
+
+// bearer is what a token is answered.
+func (g *gateway) bearer(tokens tokenAnswer) int {
+	g.t.Helper()
+	resp, _ := g.callModern(tokens.AccessToken, "whoami", "{}")
+	return resp.StatusCode
+}
+
+// refusedWithin measures how long a token still works.
+func (g *gateway) refusedWithin(tokens tokenAnswer, limit time.Duration) {
+	g.t.Helper()
+	since := time.Now()
+	for g.bearer(tokens) != http.StatusUnauthorized {
+		if time.Since(since) > limit {
+			g.t.Fatalf("the token still works after %v", limit)
+		}
+	}
+	g.t.Logf("the token was refused after %v", time.Since(since))
+}
+
+func TestAdminEnds(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		req  func(clientID, grantID string) admin.Request
+	}{
+		{"a grant", func(_, grantID string) admin.Request {
+			return admin.Request{Command: admin.GrantsRevoke, Grants: []string{grantID}}
+		}},
+		{"a user", func(string, string) admin.Request {
+			return admin.Request{Command: admin.UsersRevoke, User: "ada@contoso.example"}
+		}},
+		{"a client", func(clientID, _ string) admin.Request {
+			return admin.Request{Command: admin.ClientsRevoke, Client: clientID}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := start(t, "")
+			clientID, ada := g.grant("Ada")
+			otherID, grace := g.grant("Member")
+			if got := g.bearer(ada); got != http.StatusOK { // and is in the cache now
+				t.Fatalf("status %d", got)
+			}
+			users := g.must(admin.Request{Command: admin.UsersList}).Users
+			if len(users) != 2 {
+				t.Fatalf("%d users, want 2", len(users))
+			}
+			grants := g.must(admin.Request{Command: admin.GrantsList, Client: clientID}).Grants
+			if len(grants) != 1 {
+				t.Fatalf("%d grants, want 1", len(grants))
+			}
+			req := tt.req(clientID, grants[0].ID)
+			if req.User != "" {
+				req.User = grants[0].Username
+			}
+			if revoked := g.must(req).Revoked; len(revoked) != 1 || revoked[0] != grants[0].ID {
+				t.Errorf("revoked %q, want %q", revoked, grants[0].ID)
+			}
+			g.refusedWithin(ada, 5*time.Second)
+			g.over(clientID, ada)
+			g.works("somebody else", otherID, grace)
+		})
+	}
+}
+
+// waiting signs somebody in up to the code, which is not redeemed.
+func (g *gateway) waiting(clientID string) (a authorization, code string) {
+	g.t.Helper()
+	a = newAuthorization(clientID)
+	return a, g.signIn(newBrowser(g.t), a, "Ada").Get("code")
+}
+
+// denied signs somebody in who must be refused, and returns the page.
+func (g *gateway) denied(clientID string) document {
+	g.t.Helper()
+	ctx, b := g.t.Context(), newBrowser(g.t)
+	consent, _ := b.open(ctx, g.authorizeURL(newAuthorization(clientID), nil))
+	microsoft, _ := b.press(ctx, consent, "allow")
+	page, back := b.press(ctx, microsoft, "Ada")
+	if back != nil {
+		g.t.Fatalf("the client was answered at once: %s", back.Path)
+	}
+	return page
+}
+
+func TestDisabledIsKeptOut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name            string
+		disable, enable string
+	}{
+		{"a user", admin.UsersDisable, admin.UsersEnable},
+		{"a client", admin.ClientsDisable, admin.ClientsEnable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := start(t, "")
+			clientID, tokens := g.grant("Ada")
+			a, code := g.waiting(clientID)
+			if got := g.bearer(tokens); got != http.StatusOK {
+				t.Fatalf("status %d", got)
+			}
+			who := g.must(admin.Request{Command: admin.UsersList}).Users[0].Username
+			if answer := g.must(admin.Request{Command: tt.disable, User: who, Client: clientID}); len(answer.Revoked) != 1 || !*answer.Changed {
+				t.Errorf("disable: %+v", answer)
+			}
+			g.refusedWithin(tokens, 5*time.Second)
+			g.over(clientID, tokens)
+			if got := g.redeem(a, code, nil); got.status < 400 || got.AccessToken != "" || got.Error != oauth.CodeInvalidGrant && got.Error != oauth.CodeInvalidClient {
+				t.Errorf("the code that waited: %d %q", got.status, got.Error)
+			}
+			if tt.disable == admin.UsersDisable {
+				page := g.denied(clientID)
+				if page.status != http.StatusForbidden || !strings.Contains(page.body, "An administrator has disabled") || !strings.Contains(page.body, "error=access_denied") {
+					t.Errorf("status %d, page:\n%s", page.status, page.body)
+				}
+			}
+			g.must(admin.Request{Command: tt.enable, User: who, Client: clientID})
+			g.over(clientID, tokens)
+			if got := g.redeem(a, code, nil); got.status != http.StatusBadRequest {
+				t.Errorf("enabled, the code that waited: %d", got.status)
+			}
+			again, fresh := g.waiting(clientID)
+			if got := g.redeem(again, fresh, nil); got.status != http.StatusOK || g.bearer(got) != http.StatusOK {
+				t.Errorf("enabled, a new sign-in: %d %s", got.status, got.Error)
+			}
+			for _, secret := range []string{tokens.AccessToken, tokens.RefreshToken, code, clientID} {
+				if strings.Contains(g.logs.String(), secret) {
+					t.Errorf("%.6s... is in the log", secret)
+				}
+			}
+		})
+	}
+}
+
+// TestDisabledDuringTheSignIn: between consent and the callback.
+func TestDisabledDuringTheSignIn(t *testing.T) {
+	t.Parallel()
+	g := start(t, "")
+	ctx, b := t.Context(), newBrowser(t)
+	clientID := g.registration()
+	consent, _ := b.open(ctx, g.authorizeURL(newAuthorization(clientID), nil))
+	microsoft, _ := b.press(ctx, consent, "allow")
+	g.must(admin.Request{Command: admin.ClientsDisable, Client: clientID})
+	page, back := b.press(ctx, microsoft, "Ada")
+	if back != nil || page.status != http.StatusForbidden || !strings.Contains(page.body, "error=access_denied") {
+		t.Errorf("status %d, redirected to %v", page.status, back)
+	}
+	if kinds := g.kinds(); !strings.HasSuffix(kinds, "admin ok clients_disable|login denied disabled") {
+		t.Errorf("the trail tells %s", kinds)
+	}
+}
+
+func TestAdministeredWithoutAServer(t *testing.T) {
+	t.Parallel()
+	g := start(t, "")
+	clientID, tokens := g.grant("Ada")
+	_, others := g.grant("Ada")
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(g.dir, admin.SocketName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket outlived the gateway: %v", err)
+	}
+	answer := g.must(admin.Request{Command: admin.ClientsRevoke, Client: clientID})
+	if len(answer.Revoked) != 1 {
+		t.Errorf("revoked %q", answer.Revoked)
+	}
+	l, url := listen(t)
+	g.url = url
+	g.serve(l, "")
+	if got := g.bearer(tokens); got != http.StatusUnauthorized {
+		t.Errorf("after a restart the token gets %d", got)
+	}
+	if got := g.bearer(others); got != http.StatusOK {
+		t.Errorf("after a restart the other client's token gets %d", got)
+	}
+	if kinds := g.kinds(); !strings.HasSuffix(kinds, "admin ok clients_revoke|admin ok revoked_by_administrator|call ok administrators") {
+		t.Errorf("the trail tells %s", kinds)
+	}
+}
+
+func TestAdministeringIsRefused(t *testing.T) {
+	t.Parallel()
+	list := admin.Request{Command: admin.UsersList}
+	for _, tt := range []struct {
+		name    string
+		prepare func(t *testing.T, dir string)
+		says    string
+	}{
+		{"where there is no database", func(*testing.T, string) {}, "there is no database"},
+		{"where somebody has the database open and does not answer", func(t *testing.T, dir string) {
+			db, err := sqlite.Open(t.Context(), filepath.Join(dir, "gateway.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = db.Close() })
+		}, "does not answer on"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			tt.prepare(t, dir)
+			answer, err := app.Administer(t.Context(), dir, "uid 7", slog.New(slog.DiscardHandler), list)
+			if err == nil || !strings.Contains(err.Error(), tt.says) || answer.Users != nil {
+				t.Errorf("answer %+v, error is %v, want one about %q", answer, err, tt.says)
+			}
+			if entries, _ := filepath.Glob(filepath.Join(dir, "*")); tt.says == "there is no database" && entries != nil {
+				t.Errorf("it made %q", entries)
+			}
+		})
+	}
+	t.Run("for a caller who has gone", func(t *testing.T) {
+		t.Parallel()
+		g := start(t, "")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := app.Administer(ctx, g.dir, "uid 7", slog.New(slog.DiscardHandler), list); !errors.Is(err, context.Canceled) {
+			t.Errorf("error is %v, want %v", err, context.Canceled)
+		}
+	})
+}
+
+// TestAGatewayWithoutASocketServes: its log says what is missing.
+func TestAGatewayWithoutASocketServes(t *testing.T) {
+	t.Parallel()
+	g := start(t, "")
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(g.dir, admin.SocketName), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, url := listen(t)
+	g.url = url
+	g.serve(l, "")
+	if _, tokens := g.grant("Ada"); g.bearer(tokens) != http.StatusOK {
+		t.Error("it does not serve")
+	}
+	if !strings.Contains(g.logs.String(), "cannot be administered while it runs") {
+		t.Error("the log does not tell")
+	}
+}
