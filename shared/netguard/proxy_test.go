@@ -24,6 +24,7 @@ type proxy struct {
 	mu sync.Mutex
 	// guards below
 	asked []string
+	open  []net.Conn
 }
 
 // newProxy serves until the test ends. Without a target it refuses.
@@ -42,6 +43,11 @@ func newProxy(t *testing.T, target string) *proxy {
 	}))
 	t.Cleanup(func() {
 		p.Close()
+		p.mu.Lock()
+		for _, conn := range p.open {
+			_ = conn.Close() // a client that kept it must not keep the test
+		}
+		p.mu.Unlock()
 		p.tunnel.Wait()
 	})
 	return p
@@ -60,6 +66,9 @@ func (p *proxy) connect(t *testing.T, w http.ResponseWriter) {
 		t.Error(err)
 		return
 	}
+	p.mu.Lock()
+	p.open = append(p.open, up, down)
+	p.mu.Unlock()
 	_, _ = io.WriteString(down, "HTTP/1.1 200 OK\r\n\r\n")
 	for _, ends := range [][2]net.Conn{{up, down}, {down, up}} {
 		p.tunnel.Go(func() {
