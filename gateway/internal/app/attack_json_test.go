@@ -107,3 +107,49 @@ func TestRegistrationIsReadInOneWay(t *testing.T) {
 		})
 	}
 }
+
+// TestMessagesAreReadInOneWay: Nora may call whoami and nothing else. What the
+// gateway decides about must be what is then run and written down, so a
+// message that names two methods or tools is refused whichever comes first.
+func TestMessagesAreReadInOneWay(t *testing.T) {
+	t.Parallel()
+	g := start(t, wideRates)
+	_, nora := g.grant("Nora")
+	resp, body := g.post(nora.AccessToken, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}`, nil)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d: %s", resp.StatusCode, body)
+	}
+	legacy := http.Header{"Mcp-Session-Id": {resp.Header.Get("Mcp-Session-Id")}, "Mcp-Protocol-Version": {"2025-11-25"}}
+	modern := http.Header{"Mcp-Protocol-Version": {"2026-07-28"}, "Mcp-Method": {"tools/call"}, "Mcp-Name": {"whoami"}}
+	for _, tt := range []struct{ name, envelope, params, says string }{
+		{name: "a second method", envelope: `"method":"tools/call","method":"tools/list"`, params: `"name":"whoami"`, says: "stands twice"},
+		{name: "METHOD after method", envelope: `"method":"tools/call","METHOD":"tools/list"`, params: `"name":"whoami"`, says: "looks like"},
+		{name: "METHOD before method", envelope: `"METHOD":"tools/list","method":"tools/call"`, params: `"name":"whoami"`, says: "looks like"},
+		{name: "METHOD alone", envelope: `"METHOD":"tools/call"`, params: `"name":"whoami"`, says: "looks like"},
+		{name: "a second name", envelope: `"method":"tools/call"`, params: `"name":"whoami","name":"math_add"`, says: "stands twice"},
+		{name: "a second name, escaped", envelope: `"method":"tools/call"`, params: `"name":"whoami","n\u0061me":"math_add"`, says: "stands twice"},
+		{name: "Name after name", envelope: `"method":"tools/call"`, params: `"name":"whoami","Name":"math_add"`, says: "looks like"},
+		{name: "Name before name", envelope: `"method":"tools/call"`, params: `"Name":"math_add","name":"whoami"`, says: "looks like"},
+		{name: "second params", envelope: `"method":"tools/call","params":{"name":"math_add"}`, params: `"name":"whoami"`, says: "stands twice"},
+		{name: "Params with a long s", envelope: `"method":"tools/call","param\u017f":{"name":"math_add"}`, params: `"name":"whoami"`, says: "looks like"},
+		{name: "second arguments", envelope: `"method":"tools/call"`, params: `"name":"whoami","arguments":{"a":1}`, says: "stands twice"},
+		{name: "Arguments beside arguments", envelope: `"method":"tools/call"`, params: `"name":"whoami","Arguments":{"a":1}`, says: "looks like"},
+		{name: "a second id", envelope: `"method":"tools/call","id":2`, params: `"name":"whoami"`, says: "stands twice"},
+	} {
+		for era, header := range map[string]http.Header{"legacy": legacy, "modern": modern} {
+			t.Run(tt.name+", "+era, func(t *testing.T) {
+				params := tt.params + `,"arguments":{}`
+				if era == "modern" {
+					params += "," + modernMeta
+				}
+				resp, body := g.in(t).post(nora.AccessToken, `{"jsonrpc":"2.0","id":1,`+tt.envelope+`,"params":{`+params+`}}`, header)
+				if resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, `"code":-32600`) || !strings.Contains(body, tt.says) {
+					t.Errorf("status %d, want 400 and %q: %s", resp.StatusCode, tt.says, body)
+				}
+			})
+		}
+	}
+	if n := g.rows("events WHERE kind = 'call'"); n != 0 {
+		t.Errorf("%d calls were written down", n)
+	}
+}
