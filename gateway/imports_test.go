@@ -30,7 +30,7 @@ var arrows = []struct {
 	may string
 }{
 	{"cmd/devstack", "internal/app internal/config internal/keyring"},
-	{"cmd/mcp-gateway", "internal/app internal/config internal/keyring"},
+	{"cmd/mcp-gateway", "internal/app internal/config internal/admin internal/keyring"},
 	// app builds all the others and alone turns the configuration into theirs.
 	{"internal/app", "internal/config internal/admin internal/authserver internal/mcphttp internal/resource internal/limit internal/grant" +
 		" internal/client internal/token internal/entra internal/catalog internal/access internal/audit internal/store/sqlite" +

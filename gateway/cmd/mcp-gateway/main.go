@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"mcp-gateway/gateway/internal/admin"
 	"mcp-gateway/gateway/internal/app"
 	"mcp-gateway/gateway/internal/config"
 )
@@ -23,6 +24,9 @@ func main() {
 		env:    os.LookupEnv,
 		serve: func(ctx context.Context, cfg *config.Config, logger *slog.Logger) error {
 			return app.Run(ctx, app.Options{Config: cfg, Logger: logger})
+		},
+		administer: func(ctx context.Context, dir string, logger *slog.Logger, req admin.Request) (admin.Answer, error) {
+			return app.Administer(ctx, dir, admin.Operator(os.Getuid()), logger, req)
 		},
 	}
 	code := c.run(ctx, os.Args[1:])

@@ -10,13 +10,10 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
-	"text/tabwriter"
-	"time"
 
+	"mcp-gateway/gateway/internal/admin"
 	"mcp-gateway/gateway/internal/config"
-	"mcp-gateway/gateway/internal/keyring"
 	"mcp-gateway/shared/buildinfo"
 )
 
@@ -41,6 +38,8 @@ type command struct {
 	stdout, stderr io.Writer
 	env            func(name string) (string, bool)
 	serve          func(context.Context, *config.Config, *slog.Logger) error
+	// administer does something at the gateway of a state folder.
+	administer func(ctx context.Context, dir string, logger *slog.Logger, req admin.Request) (admin.Answer, error)
 }
 
 // usageError is a command line that is not understood.
@@ -53,7 +52,7 @@ type usageError struct {
 func (e usageError) Error() string { return e.message }
 
 // names are the commands, as typed.
-var names = []string{"serve", "check-config", "keys", "version", "help"}
+var names = []string{"serve", "check-config", "keys", "users", "clients", "grants", "version", "help"}
 
 // run does what the arguments say and returns the exit code.
 func (c *command) run(ctx context.Context, args []string) int {
@@ -93,7 +92,9 @@ func (c *command) dispatch(ctx context.Context, args []string) error {
 	case "check-config":
 		return c.runCheckConfig(rest)
 	case "keys":
-		return c.runKeys(rest)
+		return c.runKeys(ctx, rest)
+	case "users", "clients", "grants":
+		return c.runAdmin(ctx, name, rest)
 	case "version", "-version", "--version":
 		return c.runVersion(rest)
 	case "help", "-h", "-help", "--help":
@@ -135,73 +136,6 @@ func (c *command) runCheckConfig(args []string) error {
 		c.say("warning: %s", warning)
 	}
 	return c.answer(text)
-}
-
-// keyWords are what keys can do.
-var keyWords = []string{"init", "list", "rotate"}
-
-func (c *command) runKeys(args []string) error {
-	flags := newFlags()
-	if err := c.parse("keys", flags, args); err != nil {
-		return err
-	}
-	if flags.NArg() == 0 {
-		return usageError{"keys needs to be told what to do: keys init FILE", "keys"}
-	}
-	word := flags.Arg(0)
-	if !slices.Contains(keyWords, word) {
-		return noCommand(word, keyWords, "keys ")
-	}
-	// Again, for an option or --help behind the word.
-	if err := c.parse("keys", flags, flags.Args()[1:]); err != nil {
-		return err
-	}
-	if flags.NArg() != 1 || flags.Arg(0) == "" {
-		return usageError{"keys " + word + " needs the name of one file", "keys"}
-	}
-	switch path, now := flags.Arg(0), time.Now(); word {
-	case "list":
-		return c.listKeys(path, now)
-	case "rotate":
-		key, err := keyring.Rotate(path, now)
-		if err != nil {
-			return err
-		}
-		c.say("added key %s to %s; gateways that use the file seal with it from %s on. The older keys stay, for what they sealed. Renew your copy of the file",
-			key.ID, path, key.Seals.Local().Format(time.TimeOnly))
-		return nil
-	default:
-		if err := keyring.Create(path, now); err != nil {
-			return err
-		}
-		c.say("wrote %s; keep a copy in a safe place", path)
-		return nil
-	}
-}
-
-// listKeys shows a ring without its keys.
-func (c *command) listKeys(path string, now time.Time) error {
-	list, err := keyring.List(path, now)
-	if err != nil {
-		return err
-	}
-	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "KEY\tCREATED\tUSE")
-	for _, key := range list {
-		use := "opens"
-		switch {
-		case key.Sealing:
-			use = "seals and opens"
-		case key.Seals.After(now):
-			use = "opens, seals from " + key.Seals.Format(time.RFC3339)
-		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", key.ID, key.Created.Format(time.RFC3339), use)
-	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
-	}
-	return c.answer(text.String())
 }
 
 func (c *command) runVersion(args []string) error {

@@ -23,8 +23,13 @@ const (
 	unknownPeer  = "uid unknown"
 )
 
-// Operator is how the audit trail names a user of this machine.
-func Operator(uid int) string { return "uid " + strconv.Itoa(uid) }
+// Operator is how the audit trail names a user of this machine; Windows gives -1.
+func Operator(uid int) string {
+	if uid < 0 {
+		return unknownPeer
+	}
+	return "uid " + strconv.Itoa(uid)
+}
 
 // Serve offers ops on a listener of Listen until ctx ends, then finishes what is
 // under way and closes it, which removes the socket.

@@ -422,6 +422,42 @@ func TestRelativePathsStartFromTheFolderOfTheFile(t *testing.T) {
 	}
 }
 
+// TestLoadState: who administers needs neither the secrets nor the rest.
+func TestLoadState(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join("conf", "gateway.yaml")
+	for _, tt := range []struct {
+		name, lines string
+		want        config.State
+		problems    []string
+	}{
+		{name: "without a secret", lines: "state_dir: state", want: config.State{StateDir: filepath.Join("conf", "state"), KeyFile: filepath.Join("conf", "state", "keys.json")}},
+		{name: "a key ring elsewhere", lines: "state_dir: state\nkey_file: ../keys.json", want: config.State{StateDir: filepath.Join("conf", "state"), KeyFile: "keys.json"}},
+		{name: "mistakes elsewhere", lines: "state_dir: state\nlisten: x\nlistn: y", want: config.State{StateDir: filepath.Join("conf", "state"), KeyFile: filepath.Join("conf", "state", "keys.json")}},
+		{name: "no folder", lines: "listen: x", problems: []string{name + ": state_dir: is missing"}},
+		{name: "a mistyped key", lines: "state_dri: state", problems: []string{name + ":1: state_dri: there is no such key"}},
+		{name: "an empty folder", lines: "state_dir: ''", problems: []string{name + ":1: state_dir: is empty"}},
+		{name: "a bad key ring", lines: "state_dir: state\nkey_file: ''", problems: []string{name + ":2: key_file: is empty"}},
+	} {
+		got, err := config.LoadState(config.Source{File: name, Data: []byte(tt.lines)})
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s: state (-want +got):\n%s", tt.name, diff)
+		}
+		if tt.problems == nil {
+			if err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			continue
+		}
+		if diff := cmp.Diff(tt.problems, problems(t, err)); diff != "" {
+			t.Errorf("%s: problems (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	if _, err := config.LoadState(config.Source{File: name, Data: []byte("{")}); err == nil {
+		t.Error("a file that is no YAML was read")
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -50,15 +50,19 @@ type loader struct {
 	bad, meant map[string]bool
 }
 
-// Load reads and checks a configuration. Its error is Problems: all of them.
-func Load(src Source) (*Config, error) {
-	l := &loader{
+func newLoader(src Source) *loader {
+	return &loader{
 		src: src,
 		cfg: &Config{InsecureDevelopment: src.InsecureDevelopment, origins: make(map[string]string)},
 
 		nodes: make(map[string]*yaml.Node), lines: make(map[string]int),
 		bad: make(map[string]bool), meant: make(map[string]bool),
 	}
+}
+
+// Load reads and checks a configuration. Its error is Problems: all of them.
+func Load(src Source) (*Config, error) {
+	l := newLoader(src)
 	root, err := l.document()
 	if err != nil {
 		return nil, err // nothing else can be told of a file that is no YAML
