@@ -29,6 +29,8 @@ var arrows = []struct {
 	pkg string
 	may string
 }{
+	// gatewaybench runs benchmarks where they stand and needs none of the code.
+	{"cmd/gatewaybench", ""},
 	{"cmd/devstack", "internal/app internal/config internal/keyring"},
 	{"cmd/mcp-gateway", "internal/app internal/config internal/admin internal/keyring"},
 	// app builds all the others and alone turns the configuration into theirs.
