@@ -64,6 +64,10 @@ func install(t *testing.T) *installation {
 	return i
 }
 
+// publicURL is the same each time the gateway is started, on whatever port: it is
+// what tokens are for.
+const publicURL = "http://localhost:1"
+
 // serve runs the gateway until stop, at the latest until the test ends.
 func (i *installation) serve() {
 	i.t.Helper()
@@ -80,7 +84,7 @@ func (i *installation) serve() {
 		i.t.Fatal(err)
 	}
 	cfg, err := config.Load(config.Source{
-		File: i.file, Data: fmt.Appendf(data, "public_url: %s\n", i.url), InsecureDevelopment: true,
+		File: i.file, Data: fmt.Appendf(data, "public_url: %s\n", publicURL), InsecureDevelopment: true,
 		Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 	})
 	if err != nil {
@@ -143,7 +147,7 @@ func (i *installation) sign(clientID string, people map[string]string) map[strin
 			Hash: store.HashOf("first code of " + name), Challenge: oauth.ChallengeS256(i.verifier), RedirectURI: "http://127.0.0.1/callback",
 			CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 			Grant: store.Grant{
-				ID: p.grant, ClientID: clientID, ClientName: "Edi\x1b[2Jtor", Scopes: []string{"mcp"}, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
+				ID: p.grant, ClientID: clientID, ClientName: "Edi\x1b[2Jtor", Resource: publicURL, Scopes: []string{"mcp"}, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
 				Identity: store.Identity{Tenant: tenant, Object: object, Name: name + "\u202e", Username: name + "@example.com"},
 			},
 		}

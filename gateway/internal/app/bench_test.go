@@ -154,7 +154,7 @@ func (g *benched) code(value string) store.Code {
 		Hash: hash, RedirectURI: "http://127.0.0.1:49152/callback", Challenge: oauth.ChallengeS256(g.verifier),
 		CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 		Grant: store.Grant{
-			ID: fmt.Sprintf("%x", hash[:16]), ClientID: g.clientID, ClientName: "Bench", Resource: "http://localhost:1/mcp",
+			ID: fmt.Sprintf("%x", hash[:16]), ClientID: g.clientID, ClientName: "Bench", Resource: "http://localhost:1",
 			Identity: store.Identity{Tenant: "11111111-1111-1111-1111-111111111111", Object: "33333333-3333-3333-3333-333333333333"},
 			Scopes:   []string{"mcp", "offline_access"}, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
 		},

@@ -322,8 +322,9 @@ type Event struct {
 //	GrantByID(ctx, grantID) (Grant, error)
 //	    ErrNotFound.
 //	RevokeGrants(ctx, GrantFilter, reason string, now) ([]string, error)
-//	    revokes the live grants picked, burns the unused codes picked, and
-//	    returns the IDs revoked by this call, sorted. All is ignored.
+//	    revokes the live grants picked, burns the unused codes picked, forgets
+//	    the consents of their persons and clients, and returns the IDs revoked by
+//	    this call, sorted. All is ignored.
 //	DisableUser(ctx, tenant, object string, now) ([]string, error)
 //	DisableClient(ctx, clientID string, now) ([]string, error)
 //	    disables, also who was never seen, and does as RevokeGrants

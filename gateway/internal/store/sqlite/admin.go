@@ -30,21 +30,34 @@ const live = `(revoked_at IS NULL AND expires_at > ?1)`
 
 var (
 	revokePicked = writing("revoke grants", `UPDATE grants SET revoked_at = ?1, revoked_reason = ?6
-		WHERE `+live+` AND `+picked(`id`)+` RETURNING id`)
+		WHERE `+live+` AND `+picked(`id`)+` RETURNING id, client_id, identity ->> 'tid', identity ->> 'oid'`)
 	burnPicked = writing("burn codes", `UPDATE codes SET failures = ?6
 		WHERE used_at IS NULL AND failures < ?6 AND expires_at > ?1 AND `+picked(`grant_id`))
 )
 
-// revokeAll ends the live grants that a filter picks, and what would become one.
+// revokeAll ends the live grants that a filter picks, what would become one, and
+// the consents that would let one come back without a question.
 func (t tx) revokeAll(f store.GrantFilter, reason string, now time.Time) (ids []string, err error) {
+	forget := []store.GrantFilter{f}
+	if f.ID != "" {
+		forget = nil // its person and client are those of the grant
+	}
 	err = t.rows(revokePicked, func(scan func(...any) error) error {
-		var id string
-		err := scan(&id)
-		ids = append(ids, id)
+		var g store.GrantFilter
+		err := scan(&g.ID, &g.ClientID, &g.Tenant, &g.Object)
+		ids = append(ids, g.ID)
+		if f.ID != "" {
+			forget = append(forget, g)
+		}
 		return err
 	}, pick(f, now, reason)...)
 	if err != nil {
 		return nil, err
+	}
+	for _, of := range forget {
+		if err := t.forgetConsents(of); err != nil {
+			return nil, err
+		}
 	}
 	slices.Sort(ids)
 	return ids, t.run(burnPicked, pick(f, now, store.MaxCodeFailures)...)

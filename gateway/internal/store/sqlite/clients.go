@@ -77,3 +77,13 @@ func (t tx) consented(q query, c store.Consent, now time.Time) ([]string, error)
 	}
 	return scopes, nil
 }
+
+var deleteConsents = writing("forget consents", `DELETE FROM consents WHERE (?1 = '' OR tenant = ?1) AND (?2 = '' OR object = ?2)
+	AND (?3 OR client = ?4)`)
+
+// forgetConsents forgets what a filter's person allowed its client; an empty
+// field of the filter stands for all.
+func (t tx) forgetConsents(f store.GrantFilter) error {
+	client := store.HashOf(f.ClientID)
+	return t.run(deleteConsents, f.Tenant, f.Object, f.ClientID == "", client[:])
+}

@@ -101,3 +101,62 @@ func consentRace(k *kit) {
 	slices.Sort(got)
 	equal(k, "scopes", got, want)
 }
+
+func consentForgotten(k *kit) {
+	other := "bbbbbbbb-0000-0000-0000-000000000009"
+	for _, tt := range []struct {
+		name   string
+		forget func(id string) error
+		// kept are the consents that stay: of the other person, for the other client.
+		otherPerson, otherClient bool
+	}{
+		{name: "one grant", otherPerson: true, otherClient: true, forget: func(id string) error {
+			_, err := k.RevokeGrants(k.Context(), store.GrantFilter{ID: id}, store.ReasonAdmin, start)
+			return err
+		}},
+		{name: "a person", otherPerson: true, forget: func(string) error {
+			c := k.consent()
+			_, err := k.RevokeGrants(k.Context(), store.GrantFilter{Tenant: c.Tenant, Object: c.Object}, store.ReasonAdmin, start)
+			return err
+		}},
+		{name: "a client", otherClient: true, forget: func(string) error {
+			_, err := k.RevokeGrants(k.Context(), store.GrantFilter{ClientID: clientID}, store.ReasonAdmin, start)
+			return err
+		}},
+		{name: "a disabled client", otherClient: true, forget: func(string) error {
+			_, err := k.DisableClient(k.Context(), clientID, start)
+			return errors.Join(err, k.EnableClient(k.Context(), clientID))
+		}},
+		{name: "a disabled person", otherPerson: true, forget: func(string) error {
+			c := k.consent()
+			_, err := k.DisableUser(k.Context(), c.Tenant, c.Object, start)
+			return errors.Join(err, k.EnableUser(k.Context(), c.Tenant, c.Object))
+		}},
+	} {
+		i := k.issue(nil)
+		own, person, client := k.consent("mcp"), k.consent("mcp"), k.consent("mcp")
+		person.Object, client.ClientID = other, foreignID
+		for _, c := range []store.Consent{own, person, client} {
+			k.wants("remember", k.RememberConsent(k.Context(), c, start), nil)
+		}
+		k.wants(tt.name, tt.forget(i.grant.ID), nil)
+		k.remembers(tt.name+": own", own, start)
+		for _, c := range []struct {
+			what    string
+			consent store.Consent
+			kept    bool
+		}{{"another person's", person, tt.otherPerson}, {"for another client", client, tt.otherClient}} {
+			if c.kept {
+				k.remembers(tt.name+": "+c.what, c.consent, start, "mcp")
+			} else {
+				k.remembers(tt.name+": "+c.what, c.consent, start)
+			}
+		}
+	}
+	// The client's own goodbye is no reason to be asked again.
+	i := k.issue(nil)
+	k.wants("remember", k.RememberConsent(k.Context(), k.consent("mcp"), start), nil)
+	_, err := k.RevokeToken(k.Context(), i.access.Hash, clientID, start)
+	k.wants("revoke", err, nil)
+	k.remembers("after the client's own revocation", k.consent(), start, "mcp")
+}

@@ -77,6 +77,7 @@ func Run(t *testing.T, open Opener) {
 		{"of 64 uses of one assertion, one wins", assertionRace},
 		{"a consent is remembered for its person, client and redirect URI", consentRemembered},
 		{"consents at the same time add up", consentRace},
+		{"an administrator's revocation forgets consents", consentForgotten},
 		{"users are listed", usersListed},
 		{"clients are listed", clientsListed},
 		{"grants are listed", grantsListed},
