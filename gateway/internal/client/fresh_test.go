@@ -243,3 +243,28 @@ func TestAChangeOfADocumentIsSeenAfterItsFreshness(t *testing.T) {
 		})
 	}
 }
+
+// A copy that was refused once is gone: an outage after that must not bring
+// back what its owner took down.
+func TestARefusalEndsACopyForGood(t *testing.T) {
+	t.Parallel()
+	for _, tt := range refusals {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWeb()
+				d := directory(w, nil, everybody)
+				w.publish(documentURL, document(documentURL, nil))
+				_, err := d.Resolve(t.Context(), documentURL)
+				wantError(t, err, fine, "")
+				time.Sleep(10 * time.Minute)
+				w.serve(documentURL, tt.answer)
+				_, err = d.Resolve(t.Context(), documentURL)
+				wantError(t, err, tt.kind, tt.reason)
+				w.fail(documentURL, http.StatusBadGateway)
+				_, err = d.Resolve(t.Context(), documentURL)
+				wantError(t, err, temporary, "status 502")
+			})
+		})
+	}
+}
