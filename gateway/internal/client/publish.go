@@ -107,8 +107,11 @@ func (p *publications) get(ctx context.Context, u *url.URL, now, since time.Time
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 		defer cancel()
 		fetched, err := p.fetch(ctx, u, now, limit, read)
-		if err == nil {
+		switch {
+		case err == nil:
 			p.keep(key, fetched, now)
+		case final(err):
+			p.drop(key)
 		}
 		return fetched, err
 	})
@@ -119,12 +122,24 @@ func (p *publications) get(ctx context.Context, u *url.URL, now, since time.Time
 		if done.Err == nil {
 			return done.Val.(publication), nil
 		}
-		final := errors.Is(done.Err, ErrUnknown) || errors.Is(done.Err, ErrForbidden)
-		if known && !final && now.Before(have.fetched.Add(maxAge)) {
+		// Asked again, since it may have been dropped meanwhile.
+		have, known = p.copyOf(key)
+		if known && !final(done.Err) && now.Before(have.fetched.Add(maxAge)) {
 			return have, nil
 		}
 		return publication{}, done.Err
 	}
+}
+
+// final reports whether an error of a fetch is an answer, and not an outage.
+func final(err error) bool { return errors.Is(err, ErrUnknown) || errors.Is(err, ErrForbidden) }
+
+// drop forgets a copy of what is published no longer, so that an outage later
+// does not bring it back.
+func (p *publications) drop(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.copies, key)
 }
 
 func (p *publications) copyOf(key string) (publication, bool) {
