@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,9 +40,9 @@ func (g *gateway) bearer(tokens tokenAnswer) int {
 	return resp.StatusCode
 }
 
-// refused checks that the first call after the answer is refused: the token was
+// refusedAtOnce checks that the first call after the answer is refused: the token was
 // in the cache, which would believe it for seconds.
-func (g *gateway) refused(tokens tokenAnswer, since time.Time) {
+func (g *gateway) refusedAtOnce(tokens tokenAnswer, since time.Time) {
 	g.t.Helper()
 	got := g.bearer(tokens)
 	g.t.Logf("refused %v after the command began", time.Since(since))
@@ -90,7 +91,7 @@ func TestAdminEnds(t *testing.T) {
 			if revoked := g.must(req).Revoked; len(revoked) != 1 || revoked[0] != grants[0].ID {
 				t.Errorf("revoked %q, want %q", revoked, grants[0].ID)
 			}
-			g.refused(ada, since)
+			g.refusedAtOnce(ada, since)
 			g.over(clientID, ada)
 			g.works("somebody else", otherID, grace)
 		})
@@ -139,7 +140,7 @@ func TestDisabledIsKeptOut(t *testing.T) {
 			if answer := g.must(admin.Request{Command: tt.disable, User: who, Client: clientID}); len(answer.Revoked) != 1 || !*answer.Changed {
 				t.Errorf("disable: %+v", answer)
 			}
-			g.refused(tokens, since)
+			g.refusedAtOnce(tokens, since)
 			g.over(clientID, tokens)
 			if got := g.redeem(a, code, nil); got.status < 400 || got.AccessToken != "" || got.Error != oauth.CodeInvalidGrant && got.Error != oauth.CodeInvalidClient {
 				t.Errorf("the code that waited: %d %q", got.status, got.Error)
@@ -201,8 +202,11 @@ func TestAdministeredWithoutAServer(t *testing.T) {
 	if len(answer.Revoked) != 1 {
 		t.Errorf("revoked %q", answer.Revoked)
 	}
-	l, url := listen(t)
-	g.url = url
+	// The same address: a gateway by another one would not know the tokens.
+	l, err := net.Listen("tcp", strings.TrimPrefix(g.url, "http://localhost"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	g.serve(l, "")
 	if got := g.bearer(tokens); got != http.StatusUnauthorized {
 		t.Errorf("after a restart the token gets %d", got)
@@ -266,8 +270,11 @@ func TestAGatewayWithoutASocketServes(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(g.dir, admin.SocketName), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, url := listen(t)
-	g.url = url
+	// The same address: a gateway by another one would not know the tokens.
+	l, err := net.Listen("tcp", strings.TrimPrefix(g.url, "http://localhost"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	g.serve(l, "")
 	if _, tokens := g.grant("Ada"); g.bearer(tokens) != http.StatusOK {
 		t.Error("it does not serve")

@@ -49,7 +49,9 @@ type gateway struct {
 	authority string
 	dir       string
 	logs      *lockedBuffer
-	stop      func() error
+	// fetch, if set, fetches what clients publish.
+	fetch *http.Client
+	stop  func() error
 }
 
 // lockedBuffer gathers logs from many goroutines.
@@ -103,8 +105,16 @@ func listen(t *testing.T) (net.Listener, string) {
 // start runs a gateway until the test ends.
 func start(t *testing.T, extra string) *gateway {
 	t.Helper()
+	return startWith(t, extra, nil)
+}
+
+// startWith is start with a client for what other clients publish; nil is the
+// product's own.
+func startWith(t *testing.T, extra string, fetch *http.Client) *gateway {
+	t.Helper()
 	l, url := listen(t)
 	g := newGateway(t, url)
+	g.fetch = fetch
 	g.serve(l, extra)
 	return g
 }
@@ -143,7 +153,9 @@ func (g *gateway) serve(l net.Listener, extra string) {
 	ready, done := make(chan struct{}), make(chan error, 1)
 	logger := slog.New(slog.NewTextHandler(io.MultiWriter(g.logs, g.t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
-		done <- app.Run(ctx, app.Options{Config: g.config(extra), Logger: logger, Listener: l, Ready: func(net.Addr) { close(ready) }})
+		done <- app.Run(ctx, app.Options{
+			Config: g.config(extra), Logger: logger, Listener: l, Fetch: g.fetch, Ready: func(net.Addr) { close(ready) },
+		})
 	}()
 	stop := sync.OnceValue(func() error { cancel(); return <-done })
 	g.stop = stop

@@ -19,6 +19,8 @@ import (
 type browser struct {
 	t      *testing.T
 	client *http.Client
+	// stopAt is how addresses begin that are the client's to read.
+	stopAt string
 }
 
 func newBrowser(t *testing.T) *browser {
@@ -27,7 +29,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{t: t, client: &http.Client{
+	return &browser{t: t, stopAt: clientRedirect, client: &http.Client{
 		Jar:           secureOnLoopback{jar},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -108,7 +110,7 @@ func (b *browser) follow(ctx context.Context, req *http.Request) (document, *url
 		if next == nil {
 			return doc, nil
 		}
-		if strings.HasPrefix(next.String(), clientRedirect) {
+		if strings.HasPrefix(next.String(), b.stopAt) {
 			return document{}, next
 		}
 		var err error

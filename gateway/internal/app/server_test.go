@@ -24,16 +24,16 @@ import (
 	"mcp-gateway/gateway/internal/keyring"
 )
 
-// certificate writes a self-signed certificate for localhost and returns its
-// files and what trusts it.
-func certificate(t *testing.T, dir string) (certFile, keyFile string, roots *x509.CertPool) {
+// certificate writes a self-signed certificate for host and returns its files
+// and what trusts it.
+func certificate(t *testing.T, dir, host string) (certFile, keyFile string, roots *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -68,7 +68,7 @@ func TestServesTLSFromFiles(t *testing.T) {
 	if err := keyring.Create(filepath.Join(g.dir, "keys.json"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	certFile, keyFile, roots := certificate(t, g.dir)
+	certFile, keyFile, roots := certificate(t, g.dir, "localhost")
 	g.serve(l, fmt.Sprintf("tls: {certificate_file: %q, key_file: %q}\n", certFile, keyFile))
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
 	defer client.CloseIdleConnections()

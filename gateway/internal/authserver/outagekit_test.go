@@ -92,7 +92,7 @@ func newKit(t *testing.T) *kit {
 	}
 	k.clientID = info.ClientID
 	k.faulty = &faulty{db: k.db, clients: clients}
-	k.tokens = token.New(token.Config{AccessLifetime: 10 * time.Minute, RefreshIdle: time.Hour}, k.faulty)
+	k.tokens = token.New(token.Config{Resource: "http://localhost", AccessLifetime: 10 * time.Minute, RefreshIdle: time.Hour}, k.faulty)
 	k.serve()
 	return k
 }

@@ -202,3 +202,6 @@ func mustUnJSON(data []byte, into any) {
 		panic(err)
 	}
 }
+
+// ClientDisabled: in this store nobody is.
+func (u *used) ClientDisabled(context.Context, string) (bool, error) { return false, nil }
