@@ -34,13 +34,12 @@ func (s *Server) serverMetadata() oauth.ServerMetadata {
 	base := s.cfg.PublicURL
 	methods := []string{oauth.AuthMethodNone, oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost, oauth.AuthMethodPrivateKeyJWT}
 	m := oauth.ServerMetadata{
-		Issuer:                                     base,
-		AuthorizationEndpoint:                      base + "/authorize",
-		TokenEndpoint:                              base + "/token",
-		RevocationEndpoint:                         base + "/revoke",
-		RevocationEndpointAuthMethodsSupported:     methods,
-		IntrospectionEndpoint:                      base + "/introspect",
-		IntrospectionEndpointAuthMethodsSupported:  []string{oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost},
+		Issuer:                                 base,
+		AuthorizationEndpoint:                  base + "/authorize",
+		TokenEndpoint:                          base + "/token",
+		RevocationEndpoint:                     base + "/revoke",
+		RevocationEndpointAuthMethodsSupported: methods,
+		RevocationEndpointAuthSigningAlgValuesSupported: client.AssertionAlgorithms,
 		ScopesSupported:                            s.scopes(),
 		ResponseTypesSupported:                     []string{"code"},
 		ResponseModesSupported:                     []string{"query"},
