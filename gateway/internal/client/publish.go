@@ -61,7 +61,7 @@ type publications struct {
 	slots   chan struct{}
 
 	mu sync.Mutex // guards below
-	// copies by URL, and fetches by host within minute.
+	// copies by kind and URL, and fetches by host within minute.
 	copies  map[string]publication
 	fetches map[string]int
 	minute  time.Time
@@ -77,27 +77,36 @@ func newPublications(client *http.Client) *publications {
 // document returns the client described at u.
 func (p *publications) document(ctx context.Context, u *url.URL, now time.Time) (Client, error) {
 	id := u.String()
-	got, err := p.get(ctx, u, now, time.Time{}, maxDocument, func(body []byte) (publication, error) {
+	got, err := p.get(ctx, u, now, time.Time{}, reading{"document", maxDocument, func(body []byte) (publication, error) {
 		c, err := readDocument(id, body)
 		return publication{client: c}, err
-	})
+	}})
 	return got.client, err
 }
 
 // keySet returns the keys published at u, fetched after since.
 func (p *publications) keySet(ctx context.Context, u *url.URL, now, since time.Time) (publication, error) {
-	return p.get(ctx, u, now, since, maxKeySet, func(body []byte) (publication, error) {
+	return p.get(ctx, u, now, since, reading{"keys", maxKeySet, func(body []byte) (publication, error) {
 		keys, err := readKeys(body)
 		if err != nil {
 			return publication{}, fmt.Errorf("%w: its jwks_uri has keys that are refused: %w", ErrUnknown, err)
 		}
 		return publication{keys: keys}, nil
-	})
+	}})
+}
+
+// reading is what is made of a body, which is at most limit bytes long.
+type reading struct {
+	// kind keeps copies apart: a client chooses its jwks_uri, and may name
+	// another's document.
+	kind  string
+	limit int64
+	read  func(body []byte) (publication, error)
 }
 
 // get returns a copy that is fresh and was fetched after since, or a new one.
-func (p *publications) get(ctx context.Context, u *url.URL, now, since time.Time, limit int64, read func([]byte) (publication, error)) (publication, error) {
-	key := u.String()
+func (p *publications) get(ctx context.Context, u *url.URL, now, since time.Time, as reading) (publication, error) {
+	key := as.kind + " " + u.String()
 	have, known := p.copyOf(key)
 	if known && now.Before(have.fresh) && have.fetched.After(since) {
 		return have, nil
@@ -106,7 +115,7 @@ func (p *publications) get(ctx context.Context, u *url.URL, now, since time.Time
 		// For all who wait, so not in the context of the first of them.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 		defer cancel()
-		fetched, err := p.fetch(ctx, u, now, limit, read)
+		fetched, err := p.fetch(ctx, u, now, as)
 		switch {
 		case err == nil:
 			p.keep(key, fetched, now)
@@ -173,7 +182,7 @@ var (
 
 // fetch gets and reads what is at u. Its error wraps ErrUnknown or ErrForbidden
 // if trying again would not help.
-func (p *publications) fetch(ctx context.Context, u *url.URL, now time.Time, limit int64, read func([]byte) (publication, error)) (publication, error) {
+func (p *publications) fetch(ctx context.Context, u *url.URL, now time.Time, as reading) (publication, error) {
 	if !p.count(u.Hostname(), now) {
 		return publication{}, errHostBusy
 	}
@@ -197,11 +206,11 @@ func (p *publications) fetch(ctx context.Context, u *url.URL, now time.Time, lim
 		return publication{}, fmt.Errorf("fetch what the client publishes: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := readBody(resp, limit)
+	body, err := readBody(resp, as.limit)
 	if err != nil {
 		return publication{}, err
 	}
-	got, err := read(body)
+	got, err := as.read(body)
 	got.fetched, got.fresh = now, now.Add(freshness(resp.Header))
 	return got, err
 }
