@@ -123,9 +123,10 @@ func TestDisabledIsKeptOut(t *testing.T) {
 	for _, tt := range []struct {
 		name            string
 		disable, enable string
+		refusal         string
 	}{
-		{"a user", admin.UsersDisable, admin.UsersEnable},
-		{"a client", admin.ClientsDisable, admin.ClientsEnable},
+		{"a user", admin.UsersDisable, admin.UsersEnable, oauth.CodeInvalidGrant},
+		{"a client", admin.ClientsDisable, admin.ClientsEnable, oauth.CodeUnauthorizedClient},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -141,9 +142,10 @@ func TestDisabledIsKeptOut(t *testing.T) {
 				t.Errorf("disable: %+v", answer)
 			}
 			g.refusedAtOnce(tokens, since)
-			g.over(clientID, tokens)
-			if got := g.redeem(a, code, nil); got.status < 400 || got.AccessToken != "" || got.Error != oauth.CodeInvalidGrant && got.Error != oauth.CodeInvalidClient {
-				t.Errorf("the code that waited: %d %q", got.status, got.Error)
+			for what, got := range map[string]tokenAnswer{"the refresh token": g.refresh(clientID, tokens.RefreshToken), "the code that waited": g.redeem(a, code, nil)} {
+				if got.status != http.StatusBadRequest || got.AccessToken != "" || got.Error != tt.refusal {
+					t.Errorf("%s: %d %q, want %q", what, got.status, got.Error, tt.refusal)
+				}
 			}
 			if tt.disable == admin.UsersDisable {
 				page := g.denied(clientID)

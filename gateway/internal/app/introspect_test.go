@@ -137,7 +137,7 @@ func TestIntrospectionRefusals(t *testing.T) {
 	t.Parallel()
 	g, _ := inspected(t, "")
 	public, tokens := g.grant("Ada")
-	info := g.register(oauth.AuthMethodSecretBasic, serverRedirect)
+	info := g.registerAs(oauth.AuthMethodSecretBasic, serverRedirect)
 	form := url.Values{"token": {tokens.AccessToken}}
 	right := basic("crm", crmSecret)
 	const notListed = "only resource servers"

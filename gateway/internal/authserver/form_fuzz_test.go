@@ -163,7 +163,7 @@ func FuzzTokenForm(f *testing.F) {
 		if diff := cmp.Diff(want, g.token); diff != "" {
 			t.Fatalf("%q: -want +got:\n%s", body, diff)
 		}
-		reprinted := formPost{path: "/token", contentType: formType, body: form.Encode()}
+		reprinted := formPost{path: "/token", contentType: formType, authorization: authorization, body: form.Encode()}
 		if len(reprinted.body) > 16<<10 {
 			return // longer than what is read, because of its escapes
 		}

@@ -7,10 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"io"
-	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,67 +19,13 @@ import (
 	"mcp-gateway/shared/oauth"
 )
 
-// web is what hosts of clients publish, by URL.
-type web struct {
-	mu sync.Mutex // guards below
-	at map[string]published
-}
-
-type published struct {
-	status int // 200 if zero
-	body   string
-	// arrived is closed when it was asked for, and the answer waits for release.
-	arrived, release chan struct{}
-}
-
-func (w *web) publish(url string, p published) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.at == nil {
-		w.at = make(map[string]published)
-	}
-	w.at[url] = p
-}
-
-func (w *web) RoundTrip(r *http.Request) (*http.Response, error) {
-	w.mu.Lock()
-	p, ok := w.at[r.URL.String()]
-	if p.arrived != nil {
-		w.at[r.URL.String()] = published{status: p.status, body: p.body} // only the first waits
-	}
-	w.mu.Unlock()
-	if !ok {
-		return nil, errOffline
-	}
-	if p.arrived != nil {
-		close(p.arrived)
-		<-p.release
-	}
-	if p.status == 0 {
-		p.status = http.StatusOK
-	}
-	return &http.Response{
-		StatusCode: p.status, Header: http.Header{"Content-Type": {"application/json"}},
-		Body: io.NopCloser(strings.NewReader(p.body)), Request: r,
-	}, nil
-}
-
-// openTo is open with a web to look around in.
-func openTo(t *testing.T, w http.RoundTripper) *client.Directory {
-	t.Helper()
-	return client.NewDirectory(client.Config{
-		Ring: newRing(t), Store: memory{}, PublicURL: "https://gateway.example", HTTP: &http.Client{Transport: w},
-		Logger: slog.New(slog.DiscardHandler), Policy: client.Policy{Documents: client.AdmitAll},
-	})
-}
-
 const (
 	victimID   = "https://victim.example/client.json"
 	attackerID = "https://attacker.example/client.json"
 )
 
 // described is a document, with more members.
-func described(t *testing.T, id string, more map[string]any) published {
+func described(t *testing.T, id string, more map[string]any) []byte {
 	t.Helper()
 	members := map[string]any{"client_id": id, "client_name": "A client", "redirect_uris": []string{"https://app.example/cb"}}
 	for name, value := range more {
@@ -92,7 +35,7 @@ func described(t *testing.T, id string, more map[string]any) published {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return published{body: string(body)}
+	return body
 }
 
 // keyed makes a document that names its keys at a URL.
@@ -108,7 +51,7 @@ func asserted(t *testing.T, id string, key *ecdsa.PrivateKey) client.Credentials
 		t.Fatal(err)
 	}
 	assertion, err := jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: id, Subject: id, Audience: jwt.Audience{"https://gateway.example"}, Expiry: jwt.NewNumericDate(time.Now().Add(time.Minute)),
+		Issuer: id, Subject: id, Audience: jwt.Audience{gatewayURL}, Expiry: jwt.NewNumericDate(time.Now().Add(time.Minute)),
 	}).Serialize()
 	if err != nil {
 		t.Fatal(err)
@@ -133,11 +76,11 @@ func TestADocumentIsNeverTakenForKeys(t *testing.T) {
 
 	t.Run("a document that has its keys beside it", func(t *testing.T) {
 		t.Parallel()
-		w := &web{}
+		w := newWeb()
 		more := keyed(victimID)
 		more["keys"] = []jose.JSONWebKey{{Key: key.Public()}}
 		w.publish(victimID, described(t, victimID, more))
-		d := openTo(t, w)
+		d := directory(w, newRing(t), everybody)
 		for range 2 {
 			if _, err := d.Authenticate(t.Context(), asserted(t, victimID, key), time.Now()); err != nil {
 				t.Errorf("authenticate: %v", err)
@@ -150,18 +93,21 @@ func TestADocumentIsNeverTakenForKeys(t *testing.T) {
 
 	t.Run("a document that another client's keys are looked for in at the same time", func(t *testing.T) {
 		t.Parallel()
-		w := &web{}
+		w := newWeb()
 		w.publish(attackerID, described(t, attackerID, keyed(victimID)))
-		victim := described(t, victimID, nil)
-		victim.arrived, victim.release = make(chan struct{}), make(chan struct{})
-		w.publish(victimID, victim)
-		d := openTo(t, w)
+		body, arrived, release := described(t, victimID, nil), make(chan struct{}), make(chan struct{})
+		first := sync.OnceFunc(func() { close(arrived); <-release })
+		w.serve(victimID, func(*http.Request) (*http.Response, error) {
+			first()
+			return response(http.StatusOK, body, []string{"Content-Type", "application/json"}), nil
+		})
+		d := directory(w, newRing(t), everybody)
 		attack := make(chan error, 1)
 		go func() {
 			_, err := d.Authenticate(context.WithoutCancel(t.Context()), asserted(t, attackerID, key), time.Now())
 			attack <- err
 		}()
-		<-victim.arrived
+		<-arrived
 		resolved := make(chan error, 1)
 		go func() {
 			_, err := d.Resolve(context.WithoutCancel(t.Context()), victimID)
@@ -172,7 +118,7 @@ func TestADocumentIsNeverTakenForKeys(t *testing.T) {
 			resolved <- err
 		case <-time.After(100 * time.Millisecond):
 		}
-		close(victim.release)
+		close(release)
 		if err := <-resolved; err != nil {
 			t.Errorf("resolve: %v", err)
 		}

@@ -131,7 +131,7 @@ func TestResolveTakesNoDetours(t *testing.T) {
 	t.Cleanup(server.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	d := client.NewDirectory(client.Config{PublicURL: gatewayURL, Policy: everybody, HTTP: netguard.NewClient(netguard.Config{
+	d := client.NewDirectory(client.Config{Store: new(used), PublicURL: gatewayURL, Policy: everybody, HTTP: netguard.NewClient(netguard.Config{
 		RootCAs: roots,
 		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
