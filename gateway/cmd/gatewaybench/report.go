@@ -162,8 +162,8 @@ func (b budget) detail() string {
 }
 
 // budgets are DESIGN §5, and what holds them on any machine: the ratios were
-// measured (6 to 10 and 5 to 7 echoes, 0.5 to 0.6 and 0.4 to 0.8 of the store, on
-// two processors with ten times the work) and leave room for noise. A code
+// measured (6 to 10 and 5 to 7 echoes, 0.4 to 0.6 and 0.4 to 0.8 of the store, on
+// two processors under a load of 7 to 22) and leave room for noise. A code
 // exchange waits for two commits, its own and that of its row in the trail, and
 // the store's figure is one.
 func (r report) budgets() []budget {
