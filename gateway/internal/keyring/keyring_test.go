@@ -182,14 +182,29 @@ func TestAKeyRingThatOthersCanReadIsRefused(t *testing.T) {
 	}
 }
 
+// FuzzOpenText: a value opens in the one spelling it was sealed in. Every fuzzing
+// process has a key ring of its own, so inputs are edits of a value that this
+// process sealed: whole values in the seeds would open in none.
 func FuzzOpenText(f *testing.F) {
 	ring := load(f, create(f))
 	good := ring.SealText(keyring.Session, []byte("x"), nil)
-	f.Add(good)
-	f.Add("AAAA")
-	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := ring.OpenText(keyring.Session, text, nil); err == nil && text != good {
-			t.Fatalf("%q was opened", text)
+	whole := uint16(len(good))
+	f.Add(uint16(0), uint16(0), "", []byte(nil))
+	f.Add(uint16(0), uint16(0), "", []byte("another context"))
+	f.Add(uint16(0), whole, "AAAA", []byte(nil))
+	f.Add(whole-1, whole, "_", []byte(nil))          // unused bits
+	f.Add(uint16(9), uint16(9), "\r\n", []byte(nil)) // skipped by decoders
+	f.Add(whole, whole, "==", []byte(nil))
+	f.Add(uint16(0), uint16(8), "", []byte(nil))
+	f.Fuzz(func(t *testing.T, from, to uint16, text string, context []byte) {
+		start := min(int(from), len(good))
+		sealed := good[:start] + text + good[max(start, min(int(to), len(good))):]
+		plain, err := ring.OpenText(keyring.Session, sealed, context)
+		if own := sealed == good && len(context) == 0; own != (err == nil) {
+			t.Fatalf("%q with the context %q: %v", sealed, context, err)
+		}
+		if err == nil && string(plain) != "x" || err != nil && !errors.Is(err, keyring.ErrOpen) {
+			t.Fatalf("%q opens as %q, %v", sealed, plain, err)
 		}
 	})
 }
