@@ -18,11 +18,15 @@ const serverRedirect = "https://app.example/callback"
 
 // registerAs registers a client with a method and where it is answered, and
 // returns it with its secret.
-func (g *gateway) registerAs(method, redirect string) oauth.ClientInformation {
+func (g *gateway) registerAs(method string, redirects ...string) oauth.ClientInformation {
 	g.t.Helper()
-	got := g.register(`{"client_name":"Server client","redirect_uris":["` + redirect + `"],"token_endpoint_auth_method":"` + method + `"}`)
+	got := g.register(`{"client_name":"Server client","redirect_uris":["` + strings.Join(redirects, `","`) + `"],"token_endpoint_auth_method":"` + method + `"}`)
 	if got.status != http.StatusCreated {
 		g.t.Fatalf("register: %d %s", got.status, got.body)
+	}
+	secretive := method != oauth.AuthMethodNone
+	if got.TokenEndpointAuthMethod != method || (got.ClientSecret != "") != secretive || strings.Contains(got.body, `"client_secret_expires_at":0`) != secretive {
+		g.t.Fatalf("registered as %s", got.body)
 	}
 	return got.ClientInformation
 }

@@ -51,7 +51,7 @@ func asserted(t *testing.T, id string, key *ecdsa.PrivateKey) client.Credentials
 		t.Fatal(err)
 	}
 	assertion, err := jwt.Signed(signer).Claims(jwt.Claims{
-		Issuer: id, Subject: id, Audience: jwt.Audience{gatewayURL}, Expiry: jwt.NewNumericDate(time.Now().Add(time.Minute)),
+		ID: rand.Text(), Issuer: id, Subject: id, Audience: jwt.Audience{gatewayURL}, Expiry: jwt.NewNumericDate(time.Now().Add(time.Minute)),
 	}).Serialize()
 	if err != nil {
 		t.Fatal(err)
