@@ -124,8 +124,8 @@ func refreshIsBoundToClient(t *testing.T, g *gateway) {
 	g.works("after others tried", clientID, tokens)
 }
 
-// withScope signs in for a new client that asks for a scope.
-func (g *gateway) withScope(scope ...string) (clientID string, tokens tokenAnswer) {
+// askedFor signs in for a new client that asks for a scope.
+func (g *gateway) askedFor(scope ...string) (clientID string, tokens tokenAnswer) {
 	g.t.Helper()
 	b := newBrowser(g.t)
 	a := newAuthorization(g.registration())
@@ -139,17 +139,17 @@ func scopeIsNamed(t *testing.T, g *gateway) {
 	for asked, want := range map[string]string{
 		"mcp": "mcp", "": "mcp", "openid profile email": "mcp", "offline_access": "mcp offline_access", "mcp admin *": "mcp", "MCP offline_access x": "mcp offline_access",
 	} {
-		if _, got := g.withScope(asked); got.status != http.StatusOK || got.Scope != want {
+		if _, got := g.askedFor(asked); got.status != http.StatusOK || got.Scope != want {
 			t.Errorf("%q: %d, scope %q, want %q", asked, got.status, got.Scope, want)
 		}
 	}
-	if _, got := g.withScope(); got.Scope != "mcp" {
+	if _, got := g.askedFor(); got.Scope != "mcp" {
 		t.Errorf("none at all: scope %q", got.Scope)
 	}
 }
 
 func refreshGivesNoMore(t *testing.T, g *gateway) {
-	clientID, tokens := g.withScope("mcp")
+	clientID, tokens := g.askedFor("mcp")
 	got := g.token(url.Values{"grant_type": {"refresh_token"}, "client_id": {clientID}, "refresh_token": {tokens.RefreshToken}, "scope": {"mcp offline_access admin"}})
 	if got.status != http.StatusOK || got.Scope != "mcp" {
 		t.Errorf("%d %s, scope %q, want mcp", got.status, got.Error, got.Scope)
