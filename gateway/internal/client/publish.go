@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -199,7 +200,9 @@ func (p *publications) fetch(ctx context.Context, u *url.URL, now time.Time, as 
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "mcp-gateway")
 	resp, err := p.http.Do(req)
-	if errors.Is(err, netguard.ErrForbidden) {
+	// Refused by what stands in the URL, which whoever wrote it knows. What a name
+	// resolves to in here they do not: that is as if it could not be reached.
+	if _, dialled := errors.AsType[*net.OpError](err); errors.Is(err, netguard.ErrForbidden) && !dialled {
 		return publication{}, fmt.Errorf("%w: %w", ErrForbidden, err)
 	}
 	if err != nil {
