@@ -51,7 +51,9 @@ type gateway struct {
 	logs      *lockedBuffer
 	// fetch, if set, fetches what clients publish.
 	fetch *http.Client
-	stop  func() error
+	// listener is what it serves.
+	listener net.Listener
+	stop     func() error
 }
 
 // lockedBuffer gathers logs from many goroutines.
@@ -149,6 +151,7 @@ func (g *gateway) config(extra string) *config.Config {
 
 func (g *gateway) serve(l net.Listener, extra string) {
 	g.t.Helper()
+	g.listener = l
 	ctx, cancel := context.WithCancel(context.WithoutCancel(g.t.Context()))
 	ready, done := make(chan struct{}), make(chan error, 1)
 	logger := slog.New(slog.NewTextHandler(io.MultiWriter(g.logs, g.t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))

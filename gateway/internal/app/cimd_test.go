@@ -28,8 +28,10 @@ type publisher struct {
 	mu sync.Mutex // guards below
 	// pages by path; there is no other.
 	pages map[string]string
-	down  bool
-	asked int
+	// status is what some paths answer instead, with a Location.
+	status map[string]int
+	down   bool
+	asked  int
 }
 
 // publish starts a client's host and the client that reaches it, which is the
@@ -41,7 +43,7 @@ func publish(t *testing.T, pages map[string]string) *publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &publisher{pages: pages}
+	p := &publisher{pages: pages, status: make(map[string]int)}
 	srv := httptest.NewUnstartedServer(p)
 	srv.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	srv.StartTLS()
@@ -66,6 +68,11 @@ func (p *publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer p.mu.Unlock()
 	p.asked++
 	text, ok := p.pages[r.URL.Path]
+	if status := p.status[r.URL.Path]; status != 0 {
+		w.Header().Set("Location", "/app.json")
+		w.WriteHeader(status)
+		return
+	}
 	if !ok {
 		http.NotFound(w, r)
 		return
@@ -81,6 +88,13 @@ func (p *publisher) set(path, text string) {
 	if p.pages[path] = text; text == "" {
 		delete(p.pages, path)
 	}
+}
+
+// fail makes a page answer with a status.
+func (p *publisher) fail(path string, status int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status[path] = status
 }
 
 // setDown makes the host unreachable or reachable.

@@ -3,6 +3,7 @@ package app_test
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -143,7 +144,35 @@ func TestSecretRefusals(t *testing.T) {
 	if got := g.send("/token", with(byBody, "client_secret", inBody.ClientSecret), nil); got.status != http.StatusOK {
 		t.Errorf("in the body: %d %s", got.status, got.body)
 	}
-	g.works("the public client", public, tokenAnswer{status: 200, TokenResponse: publicTokens.TokenResponse})
+	// Some public clients send the parameter empty, which is as if it were not
+	// there (RFC 6749 §3.2).
+	empty := maps.Clone(byNone)
+	empty["client_secret"] = []string{""}
+	if got := g.send("/token", empty, nil); got.status != http.StatusOK {
+		t.Errorf("a public client with an empty secret: %d %s", got.status, got.body)
+	}
+	g.works("the public client", public, publicTokens)
+}
+
+func TestMethodsThatCannotBeRegistered(t *testing.T) {
+	t.Parallel()
+	g := start(t, "")
+	for method, says := range map[string]string{
+		"private_key_jwt": "publish a client ID metadata document", "client_secret_jwt": "must be none", "tls_client_auth": "must be none",
+		"NONE": "must be none", "client_secret_basic ": "must be none",
+	} {
+		body := `{"redirect_uris":["` + serverRedirect + `"],"token_endpoint_auth_method":"` + method + `"}`
+		resp, err := http.Post(g.url+"/register", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refusal oauth.ErrorResponse
+		err = json.NewDecoder(resp.Body).Decode(&refusal)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusBadRequest || refusal.Error != oauth.CodeInvalidClientMetadata || !strings.Contains(refusal.ErrorDescription, says) {
+			t.Errorf("%q: %d %+v, %v", method, resp.StatusCode, refusal, err)
+		}
+	}
 }
 
 // TestASecretIsNowhereAndOutlivesTheDatabase: only its hash is kept, and that

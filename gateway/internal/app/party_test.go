@@ -136,10 +136,7 @@ func isConsent(doc document) bool {
 // again at the same address: what it had in memory is gone.
 func (g *gateway) restart(extra string, down func()) {
 	g.t.Helper()
-	u, err := url.Parse(g.url)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	again := g.keepPort()
 	if err := g.stop(); err != nil {
 		g.t.Fatal(err)
 	}
@@ -147,11 +144,30 @@ func (g *gateway) restart(extra string, down func()) {
 	if down != nil {
 		down()
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:"+u.Port())
+	l, err := again()
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	g.serve(l, extra)
+}
+
+// keepPort returns what listens again where the gateway does. A copy of the
+// socket keeps another test from getting the port, where there are such copies.
+func (g *gateway) keepPort() func() (net.Listener, error) {
+	g.t.Helper()
+	address := g.listener.Addr().String()
+	filer, ok := g.listener.(interface{ File() (*os.File, error) })
+	if !ok {
+		g.t.Fatalf("a listener of type %T", g.listener)
+	}
+	file, err := filer.File()
+	if err != nil {
+		return func() (net.Listener, error) { return net.Listen("tcp", address) }
+	}
+	return func() (net.Listener, error) {
+		defer func() { _ = file.Close() }()
+		return net.FileListener(file)
+	}
 }
 
 // wipe removes the database; the key ring stays.

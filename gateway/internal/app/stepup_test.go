@@ -183,6 +183,15 @@ func TestACallWithoutItsScopeIsToldWhatToAskFor(t *testing.T) {
 			t.Error("the call was answered twice")
 		}
 	})
+	t.Run("to a page in a browser", func(t *testing.T) {
+		header := g.session("/mcp", bearer)
+		header.Set("Origin", "http://localhost:6274")
+		resp, body := g.postTo("/mcp", bearer, divideCall, header)
+		g.wantsStepUp(t, resp, body, scope, "/mcp")
+		if resp.Header.Get("Access-Control-Allow-Origin") != "http://localhost:6274" || !strings.Contains(resp.Header.Get("Access-Control-Expose-Headers"), "WWW-Authenticate") {
+			t.Errorf("the page cannot read what to ask for: %v", resp.Header)
+		}
+	})
 	t.Run("only that tool", func(t *testing.T) {
 		if resp, body := g.callModern(bearer, "math_add", `{"a":23,"b":19}`); resp.StatusCode != http.StatusOK || !strings.Contains(body, "42") {
 			t.Errorf("a tool that needs none: %d %s", resp.StatusCode, body)
@@ -191,8 +200,8 @@ func TestACallWithoutItsScopeIsToldWhatToAskFor(t *testing.T) {
 		g.wantsStepUp(t, resp, body, "mcp calc.all", "/mcp")
 	})
 	story := g.story()
-	if n := strings.Count(story, "call denied insufficient_scope math_divide\n"); n != 4 || strings.Contains(story, "call ok administrators math_divide") {
-		t.Errorf("the trail has %d denials, want 4:\n%s", n, story)
+	if n := strings.Count(story, "call denied insufficient_scope math_divide\n"); n != 5 || strings.Contains(story, "call ok administrators math_divide") {
+		t.Errorf("the trail has %d denials, want 5:\n%s", n, story)
 	}
 }
 
