@@ -161,16 +161,9 @@ func TestMethodsThatCannotBeRegistered(t *testing.T) {
 		"private_key_jwt": "publish a client ID metadata document", "client_secret_jwt": "must be none", "tls_client_auth": "must be none",
 		"NONE": "must be none", "client_secret_basic ": "must be none",
 	} {
-		body := `{"redirect_uris":["` + serverRedirect + `"],"token_endpoint_auth_method":"` + method + `"}`
-		resp, err := http.Post(g.url+"/register", "application/json", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var refusal oauth.ErrorResponse
-		err = json.NewDecoder(resp.Body).Decode(&refusal)
-		_ = resp.Body.Close()
-		if err != nil || resp.StatusCode != http.StatusBadRequest || refusal.Error != oauth.CodeInvalidClientMetadata || !strings.Contains(refusal.ErrorDescription, says) {
-			t.Errorf("%q: %d %+v, %v", method, resp.StatusCode, refusal, err)
+		got := g.register(`{"redirect_uris":["` + serverRedirect + `"],"token_endpoint_auth_method":"` + method + `"}`)
+		if got.status != http.StatusBadRequest || got.Error != oauth.CodeInvalidClientMetadata || !strings.Contains(got.ErrorDescription, says) {
+			t.Errorf("%q: %d %s", method, got.status, got.body)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
 	"testing"
@@ -18,6 +19,15 @@ import (
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/shared/oauth"
 )
+
+// openTo is directory over a network of its own.
+func openTo(t *testing.T, network http.RoundTripper) *client.Directory {
+	t.Helper()
+	return client.NewDirectory(client.Config{
+		Ring: newRing(t), Store: new(used), PublicURL: gatewayURL, HTTP: &http.Client{Transport: network},
+		Logger: slog.New(slog.DiscardHandler), Policy: everybody,
+	})
+}
 
 const (
 	victimID   = "https://victim.example/client.json"
