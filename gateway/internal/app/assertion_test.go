@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -188,6 +189,29 @@ func TestAssertionRefusals(t *testing.T) {
 		if strings.Contains(g.logs.String(), secret) {
 			t.Errorf("the %s is in the log", name)
 		}
+	}
+}
+
+func TestOfManyWhoSendTheSameAssertionOneGetsIn(t *testing.T) {
+	t.Parallel()
+	g, _, key := keyed(t)
+	form := asserting(g.refreshForm(documentID, "mcprt_x"), key.assertion(g, documentID, nil))
+	replies := make([]reply, 20)
+	var wg sync.WaitGroup
+	for i := range replies {
+		wg.Go(func() { replies[i] = g.send("/token", form, nil) })
+	}
+	wg.Wait()
+	let := 0
+	for _, got := range replies {
+		if got.Error == oauth.CodeInvalidGrant {
+			let++
+			continue
+		}
+		got.wants(t, 401, oauth.CodeInvalidClient, "did not prove")
+	}
+	if let != 1 {
+		t.Errorf("%d were let in, want one", let)
 	}
 }
 
