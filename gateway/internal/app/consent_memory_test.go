@@ -244,6 +244,35 @@ func TestAnotherPersonIsAskedThemselves(t *testing.T) {
 	g.visit(b, newAuthorization(clientID), serverRedirect, "Nora", false, nil)
 }
 
+// TestARememberedConsentOutlivesTheWindow: browsers forget cookies without an
+// end when they are closed.
+func TestARememberedConsentOutlivesTheWindow(t *testing.T) {
+	t.Parallel()
+	g, clientID, b := remembered(t, "")
+	microsoft, _ := b.open(t.Context(), g.authorizeURL(newAuthorization(clientID), func(q url.Values) { q.Set("redirect_uri", serverRedirect) }))
+	callback, err := entrasim.SignIn(t.Context(), http.DefaultClient, microsoft.url.String(), entrasim.Ada)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := b.get(callback)
+	kept := make(map[string]string)
+	for _, line := range answer.header["Set-Cookie"] {
+		c, err := http.ParseSetCookie(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.MaxAge > 90*24*60*60 {
+			t.Errorf("cookie %s", line)
+		}
+		if c.MaxAge > 0 {
+			kept[c.Name] = c.Value
+		}
+	}
+	if g.asks(t, having(t, g, kept), clientID, serverRedirect, nil) {
+		t.Error("the page is shown again as soon as the browser was closed")
+	}
+}
+
 func TestACookieIsWorthNothingElsewhereOrChanged(t *testing.T) {
 	t.Parallel()
 	g, clientID, b := remembered(t, "")
