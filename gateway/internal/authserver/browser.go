@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"net/http"
+	"time"
 
 	"mcp-gateway/gateway/internal/store"
 )
@@ -31,11 +32,17 @@ func markBrowser(w http.ResponseWriter, r *http.Request) store.Hash {
 		return hash
 	}
 	value := randomText()
+	setCookie(w, browserCookie, value, 0)
+	return store.HashOf(value)
+}
+
+// setCookie sets a cookie for as long as life, or until the browser is closed
+// if that is 0. SameSite is Lax, so that Microsoft's redirect brings it back.
+func setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
 	http.SetCookie(w, &http.Cookie{
-		Name: browserCookie, Value: value, Path: "/",
+		Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second),
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
-	return store.HashOf(value)
 }
 
 // randomText is 256 random bits in 43 URL-safe characters.

@@ -138,8 +138,7 @@ func (s *Server) settleConsent(w http.ResponseWriter, r *http.Request, login log
 			return err
 		}
 	}
-	browser, _ := browserOf(r) // resume has seen it
-	return s.setPerson(w, browser, who, now)
+	return s.setPerson(w, r, who, now)
 }
 
 // failed tells the person why the sign-in did not succeed and offers the

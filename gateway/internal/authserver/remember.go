@@ -28,16 +28,18 @@ type person struct {
 	Expires time.Time `json:"e"`
 }
 
-// setPerson remembers who signed in.
-func (s *Server) setPerson(w http.ResponseWriter, browser store.Hash, who store.Identity, now time.Time) error {
+// setPerson remembers who signed in. The cookie of the browser, which the person's
+// is sealed to, gets the same end, or it would be gone with the window.
+func (s *Server) setPerson(w http.ResponseWriter, r *http.Request, who store.Identity, now time.Time) error {
+	browser, _ := browserOf(r) // resume has seen it
 	plain, err := json.Marshal(person{Tenant: who.Tenant, Object: who.Object, Expires: now.Add(s.cfg.Lifetimes.Consented)})
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, &http.Cookie{
-		Name: personCookie, Value: s.cfg.Ring.SealText(keyring.BrowserPerson, plain, browser[:]), Path: "/",
-		MaxAge: int(s.cfg.Lifetimes.Consented / time.Second), Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	setCookie(w, personCookie, s.cfg.Ring.SealText(keyring.BrowserPerson, plain, browser[:]), s.cfg.Lifetimes.Consented)
+	for _, c := range r.CookiesNamed(browserCookie) {
+		setCookie(w, browserCookie, c.Value, s.cfg.Lifetimes.Consented)
+	}
 	return nil
 }
 
