@@ -116,7 +116,8 @@ func (s *Server) whoAsks(w http.ResponseWriter, r *http.Request, query url.Value
 // gateway and the client's host is for the log alone: it would tell strangers
 // about the network here.
 func (s *Server) refuseClient(w http.ResponseWriter, r *http.Request, id string, err error) {
-	described := client.Client{ID: id}.Host() != ""
+	// Also if it is no URL that a document can have: that is what to say.
+	described := strings.HasPrefix(id, "https://")
 	switch {
 	case errors.Is(err, client.ErrForbidden):
 		s.refuse(w, r, "This program may not use this gateway",
