@@ -155,7 +155,7 @@ func (i *installation) sign(clientID string, people map[string]string) map[strin
 		waiting := code
 		waiting.Hash, waiting.Grant.ID = store.HashOf(p.code), p.grant+"2"
 		err := errors.Join(db.CreateCode(ctx, code), db.CreateCode(ctx, waiting))
-		if _, redeemErr := db.RedeemCode(ctx, code.Hash, first, nil, now); errors.Join(err, redeemErr) != nil {
+		if _, redeemErr := db.RedeemCode(ctx, store.Redemption{Code: code.Hash, Access: first}, now); errors.Join(err, redeemErr) != nil {
 			i.t.Fatal(err, redeemErr)
 		}
 		out[name] = p

@@ -117,7 +117,7 @@ func (r *rig) sign(id, object, username, client string) string {
 		r.t.Fatal(err)
 	}
 	access := store.AccessToken{Hash: store.HashOf("access " + id), IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
-	if _, err := r.db.RedeemCode(r.t.Context(), code.Hash, access, nil, now); err != nil {
+	if _, err := r.db.RedeemCode(r.t.Context(), store.Redemption{Code: code.Hash, Access: access}, now); err != nil {
 		r.t.Fatal(err)
 	}
 	return id

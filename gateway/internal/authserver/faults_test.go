@@ -115,8 +115,8 @@ func (f *faulty) FailCode(ctx context.Context, hash store.Hash) error {
 	return err
 }
 
-func (f *faulty) RedeemCode(ctx context.Context, code store.Hash, access store.AccessToken, refresh *store.RefreshToken, now time.Time) (store.Grant, error) {
-	return around(ctx, f, "RedeemCode", func() (store.Grant, error) { return f.db.RedeemCode(ctx, code, access, refresh, now) })
+func (f *faulty) RedeemCode(ctx context.Context, r store.Redemption, now time.Time) (store.Grant, error) {
+	return around(ctx, f, "RedeemCode", func() (store.Grant, error) { return f.db.RedeemCode(ctx, r, now) })
 }
 
 func (f *faulty) RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error) {

@@ -212,7 +212,7 @@ func (k *kit) code() (store.Code, url.Values) {
 func (k *kit) redeemed(ago time.Duration) family {
 	k.t.Helper()
 	code, form := k.code()
-	issued, err := k.tokens.Redeem(k.t.Context(), code, true, time.Now().Add(-ago))
+	issued, err := k.tokens.Redeem(k.t.Context(), code, true, nil, time.Now().Add(-ago))
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func (k *kit) redeemed(ago time.Duration) family {
 func (k *kit) refreshable() (f family, refresh string) {
 	k.t.Helper()
 	code, _ := k.code()
-	issued, err := k.tokens.Redeem(k.t.Context(), code, true, time.Now())
+	issued, err := k.tokens.Redeem(k.t.Context(), code, true, nil, time.Now())
 	if err != nil {
 		k.t.Fatal(err)
 	}

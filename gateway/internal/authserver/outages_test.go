@@ -46,10 +46,7 @@ var outages = []struct {
 	{path: "a code", op: "Authenticate", under: allFaults, retry: tokens, trail: []string{granted}},
 	{path: "a code", op: "Code", under: allFaults, retry: tokens, trail: []string{granted}},
 	{path: "a code", op: "RedeemCode", under: []fault{refused, gone}, retry: tokens, trail: []string{granted}},
-	{path: "a code", op: "RedeemCode", under: []fault{lost}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
-	{path: "a code", op: "RedeemCode", under: []fault{left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{granted, replayedCode}},
-	{path: "a code", op: "AppendEvents", under: []fault{refused}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode}},
-	{path: "a code", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{granted, replayedCode}},
+	{path: "a code", op: "RedeemCode", under: []fault{lost, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{granted, replayedCode}},
 
 	{path: "a code with a wrong verifier", op: "Authenticate", under: allFaults, retry: tokens, trail: []string{granted}},
 	{path: "a code with a wrong verifier", op: "Code", under: allFaults, retry: tokens, trail: []string{granted}},
@@ -123,7 +120,7 @@ type family struct {
 
 var paths = []path{
 	{
-		name: "a code", ops: []string{"Authenticate", "Code", "RedeemCode", "AppendEvents"}, honest: true,
+		name: "a code", ops: []string{"Authenticate", "Code", "RedeemCode"}, honest: true,
 		prepare: func(k *kit) family {
 			code, form := k.code()
 			return family{id: code.Grant.ID, form: form, retry: form}

@@ -48,8 +48,8 @@ func described(t *testing.T, id string, more map[string]any) []byte {
 	return body
 }
 
-// keyed makes a document that names its keys at a URL.
-func keyed(url string) map[string]any {
+// keyedAt makes a document that names its keys at a URL.
+func keyedAt(url string) map[string]any {
 	return map[string]any{"token_endpoint_auth_method": oauth.AuthMethodPrivateKeyJWT, "jwks_uri": url}
 }
 
@@ -87,7 +87,7 @@ func TestADocumentIsNeverTakenForKeys(t *testing.T) {
 	t.Run("a document that has its keys beside it", func(t *testing.T) {
 		t.Parallel()
 		w := newWeb()
-		more := keyed(victimID)
+		more := keyedAt(victimID)
 		more["keys"] = []jose.JSONWebKey{{Key: key.Public()}}
 		w.publish(victimID, described(t, victimID, more))
 		d := directory(w, newRing(t), everybody)
@@ -104,7 +104,7 @@ func TestADocumentIsNeverTakenForKeys(t *testing.T) {
 	t.Run("a document that another client's keys are looked for in at the same time", func(t *testing.T) {
 		t.Parallel()
 		w := newWeb()
-		w.publish(attackerID, described(t, attackerID, keyed(victimID)))
+		w.publish(attackerID, described(t, attackerID, keyedAt(victimID)))
 		body, arrived, release := described(t, victimID, nil), make(chan struct{}), make(chan struct{})
 		first := sync.OnceFunc(func() { close(arrived); <-release })
 		w.serve(victimID, func(*http.Request) (*http.Response, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"mcp-gateway/gateway/internal/audit"
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/gateway/internal/token"
@@ -35,7 +36,10 @@ func (d *Dispatcher) authorizationCode(ctx context.Context, c client.Client, req
 		}
 		return token.Issued{Grant: code.Grant}, refusal
 	}
-	issued, err := d.cfg.Tokens.Redeem(ctx, code, c.MayRefresh(), now)
+	// The grant and its row in the audit trail are one: there is none without the
+	// other, and a trail that cannot be written leaves the code unused.
+	row := event(audit.KindGrant, audit.OutcomeOK, req.GrantType, c, code.Grant, req.Address, now)
+	issued, err := d.cfg.Tokens.Redeem(ctx, code, c.MayRefresh(), &row, now)
 	if err != nil {
 		return token.Issued{Grant: code.Grant}, err
 	}

@@ -55,7 +55,7 @@ type codeStore interface {
 }
 
 type tokens interface {
-	Redeem(ctx context.Context, code store.Code, withRefresh bool, now time.Time) (token.Issued, error)
+	Redeem(ctx context.Context, code store.Code, withRefresh bool, event *store.Event, now time.Time) (token.Issued, error)
 	Refresh(ctx context.Context, presented, clientID string, now time.Time) (token.Issued, error)
 	RevokeToken(ctx context.Context, presented, clientID string, now time.Time) (store.Grant, error)
 	Verify(ctx context.Context, bearer string, now time.Time) (*access.Principal, error)
@@ -124,9 +124,7 @@ func (d *Dispatcher) Exchange(ctx context.Context, req Request, now time.Time) (
 	if err != nil {
 		return oauth.TokenResponse{}, d.refused(ctx, c, req, issued.Grant, err, now)
 	}
-	if err := d.record(ctx, c, req, issued, now); err != nil {
-		return oauth.TokenResponse{}, err
-	}
+	d.tell(ctx, c, req, issued)
 	return response(issued), nil
 }
 
@@ -195,17 +193,14 @@ func (d *Dispatcher) refused(ctx context.Context, c client.Client, req Request, 
 	return oauth.NewError(oauth.CodeInvalidGrant, description).WithCause(err)
 }
 
-// record writes the grant to the audit trail before the client has its tokens.
-// Refreshes are only logged: they give nothing that the grant did not.
-func (d *Dispatcher) record(ctx context.Context, c client.Client, req Request, issued token.Issued, now time.Time) error {
+// tell logs what was issued. A grant is in the audit trail by now (see
+// authorizationCode); refreshes are only logged, since they give nothing that
+// the grant did not.
+func (d *Dispatcher) tell(ctx context.Context, c client.Client, req Request, issued token.Issued) {
 	d.cfg.Logger.InfoContext(ctx, "token issued",
 		slog.String("grant_type", req.GrantType), slog.String("grant", issued.Grant.ID),
 		slog.String("client", c.Fingerprint()), slog.Bool("repeated", issued.Repeated),
 		slog.Bool("refresh_token", issued.Refresh != ""), slog.Duration("expires_in", issued.ExpiresIn))
-	if req.GrantType != "authorization_code" {
-		return nil
-	}
-	return d.cfg.Audit.Append(ctx, event(audit.KindGrant, audit.OutcomeOK, req.GrantType, c, issued.Grant, req.Address, now))
 }
 
 func event(kind, outcome, reason string, c client.Client, g store.Grant, address string, now time.Time) store.Event {

@@ -62,7 +62,7 @@ func issued(tb testing.TB) (*token.Service, string) {
 		tb.Fatal(err)
 	}
 	tokens := token.New(token.Config{AccessLifetime: 10 * time.Minute}, db)
-	got, err := tokens.Redeem(tb.Context(), code, false, now)
+	got, err := tokens.Redeem(tb.Context(), code, false, nil, now)
 	if err != nil {
 		tb.Fatal(err)
 	}

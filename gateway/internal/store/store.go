@@ -177,6 +177,17 @@ type RefreshToken struct {
 	ExpiresAt time.Time
 }
 
+// Redemption asks for the grant of a code.
+type Redemption struct {
+	Code Hash
+	// Access is the first access token, and Refresh the first refresh token;
+	// nil for a client that gets none. GrantID is filled in.
+	Access  AccessToken
+	Refresh *RefreshToken
+	// Event, if not nil, is written to the audit trail in the same transaction.
+	Event *Event
+}
+
 // Rotation asks for the successor of a refresh token.
 type Rotation struct {
 	// Presented is the refresh token the client sent; ClientID must be the
@@ -262,7 +273,7 @@ type Event struct {
 //	    read only, also used and expired ones (until collected); ErrNotFound.
 //	FailCode(ctx, Hash) error
 //	    counts one wrong attempt.
-//	RedeemCode(ctx, code Hash, access AccessToken, refresh *RefreshToken, now) (Grant, error)
+//	RedeemCode(ctx, Redemption, now) (Grant, error)
 //	    creates the grant and its generation-0 tokens (GrantID filled in,
 //	    expiries capped at the grant's) exactly once. Nil refresh: no refresh
 //	    token is issued. ErrNotFound: unknown. ErrDisabled: not used, and its

@@ -38,7 +38,7 @@ func TestNoTokenWorksOnceItsEndWasAnswered(t *testing.T) {
 			return err
 		}},
 		{name: "ended by a replay of the code", want: store.ErrConsumed, end: func(s *token.Service, f raced) error {
-			_, err := s.Redeem(t.Context(), f.code, true, late)
+			_, err := s.Redeem(t.Context(), f.code, true, nil, late)
 			return err
 		}},
 	} {
@@ -137,7 +137,7 @@ func redeem(t testing.TB, s *token.Service, c *counting, code store.Code) token.
 	if err := c.CreateCode(t.Context(), code); err != nil {
 		t.Fatal(err)
 	}
-	issued, err := s.Redeem(t.Context(), code, true, now)
+	issued, err := s.Redeem(t.Context(), code, true, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}

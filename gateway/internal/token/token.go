@@ -56,7 +56,7 @@ type Config struct {
 // tokenStore is what this package needs of the store. Five methods, because a
 // token is issued, used, rotated and revoked in one transaction each.
 type tokenStore interface {
-	RedeemCode(ctx context.Context, code store.Hash, access store.AccessToken, refresh *store.RefreshToken, now time.Time) (store.Grant, error)
+	RedeemCode(ctx context.Context, r store.Redemption, now time.Time) (store.Grant, error)
 	RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error)
 	UseAccessToken(ctx context.Context, hash store.Hash, now time.Time) (store.AccessToken, store.Grant, error)
 	RevokeGrant(ctx context.Context, grantID, reason string, now time.Time) error
@@ -103,7 +103,9 @@ func wellFormed(value, prefix string) bool {
 
 // Redeem exchanges a code, already checked against its verifier, client and
 // redirect URI, for tokens. Errors are the store's sentinels.
-func (s *Service) Redeem(ctx context.Context, code store.Code, withRefresh bool, now time.Time) (Issued, error) {
+//
+// event goes into the audit trail together with the grant; nil for none.
+func (s *Service) Redeem(ctx context.Context, code store.Code, withRefresh bool, event *store.Event, now time.Time) (Issued, error) {
 	if err := s.checkAudience(code.Grant); err != nil {
 		return Issued{}, fmt.Errorf("redeem code: %w", err)
 	}
@@ -118,7 +120,7 @@ func (s *Service) Redeem(ctx context.Context, code store.Code, withRefresh bool,
 		refresh = newValue(RefreshPrefix)
 		refreshRecord = &store.RefreshToken{Hash: store.HashOf(refresh), IssuedAt: now, ExpiresAt: now.Add(s.cfg.RefreshIdle)}
 	}
-	grant, err := s.store.RedeemCode(ctx, code.Hash, record, refreshRecord, now)
+	grant, err := s.store.RedeemCode(ctx, store.Redemption{Code: code.Hash, Access: record, Refresh: refreshRecord, Event: event}, now)
 	if errors.Is(err, store.ErrConsumed) {
 		// The store may just have revoked the grant: forget its tokens.
 		s.cache.dropGrants(code.Grant.ID)

@@ -62,7 +62,7 @@ func issue(t testing.TB, s *token.Service, c *counting, refresh bool) token.Issu
 	if err := c.CreateCode(t.Context(), code); err != nil {
 		t.Fatal(err)
 	}
-	issued, err := s.Redeem(t.Context(), code, refresh, now)
+	issued, err := s.Redeem(t.Context(), code, refresh, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func TestWhatWasGrantedForAnotherGatewayIsUnknown(t *testing.T) {
 	if got, err := theirs.Refresh(t.Context(), issued.Refresh, "client", now); !errors.Is(err, store.ErrNotFound) || got.Access != "" {
 		t.Errorf("the refresh token: %+v, %v", got, err)
 	}
-	if got, err := theirs.Redeem(t.Context(), store.Code{Grant: issued.Grant}, true, now); !errors.Is(err, store.ErrNotFound) || got.Access != "" {
+	if got, err := theirs.Redeem(t.Context(), store.Code{Grant: issued.Grant}, true, nil, now); !errors.Is(err, store.ErrNotFound) || got.Access != "" {
 		t.Errorf("a code: %+v, %v", got, err)
 	}
 	// And none of that has taken anything from whom it was granted for.

@@ -115,30 +115,35 @@ var (
 )
 
 // RedeemCode creates the grant of a code and its first tokens, once.
-func (s *Store) RedeemCode(ctx context.Context, code store.Hash, access store.AccessToken, refresh *store.RefreshToken, now time.Time) (store.Grant, error) {
+func (s *Store) RedeemCode(ctx context.Context, r store.Redemption, now time.Time) (store.Grant, error) {
 	return write(ctx, s, func(t tx) (store.Grant, error) {
-		n, err := t.exec(useCode, micros(now), code[:], store.MaxCodeFailures)
+		n, err := t.exec(useCode, micros(now), r.Code[:], store.MaxCodeFailures)
 		if err != nil {
 			return store.Grant{}, err
 		}
 		if n == 0 {
-			return store.Grant{}, t.refuseCode(code, now)
+			return store.Grant{}, t.refuseCode(r.Code, now)
 		}
 		var row grantRow
-		if err := t.row(insertGrantOfCode, row.dest(), code[:]); err != nil {
+		if err := t.row(insertGrantOfCode, row.dest(), r.Code[:]); err != nil {
 			return store.Grant{}, err
 		}
 		grant, err := row.decode()
 		if err != nil {
 			return store.Grant{}, err
 		}
-		if refresh != nil {
-			if _, err := t.storeRefresh(*refresh, grant, 0); err != nil {
+		if r.Refresh != nil {
+			if _, err := t.storeRefresh(*r.Refresh, grant, 0); err != nil {
 				return store.Grant{}, err
 			}
 		}
-		if _, err := t.storeAccess(access, grant, 0); err != nil {
+		if _, err := t.storeAccess(r.Access, grant, 0); err != nil {
 			return store.Grant{}, err
+		}
+		if r.Event != nil {
+			if err := t.storeEvent(*r.Event); err != nil {
+				return store.Grant{}, err
+			}
 		}
 		return grant, nil
 	})

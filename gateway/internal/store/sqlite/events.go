@@ -19,14 +19,17 @@ func (s *Store) AppendEvents(ctx context.Context, events []store.Event) error {
 	}
 	return s.change(ctx, func(t tx) error {
 		for i := range events {
-			e := &events[i]
-			if err := t.run(insertEvent, micros(e.Time), e.Kind, e.Outcome, e.Reason, e.Tenant, e.Object, e.GrantID,
-				e.Client, e.Tool, e.Address, e.Duration.Microseconds()); err != nil {
+			if err := t.storeEvent(events[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+func (t tx) storeEvent(e store.Event) error {
+	return t.run(insertEvent, micros(e.Time), e.Kind, e.Outcome, e.Reason, e.Tenant, e.Object, e.GrantID,
+		e.Client, e.Tool, e.Address, e.Duration.Microseconds())
 }
 
 var selectEvents = reading("read events", `SELECT id, time, kind, outcome, reason, tenant, object, grant_id, client, tool, address, duration

@@ -229,7 +229,7 @@ func TestAnOldDatabaseIsMigrated(t *testing.T) {
 		t.Errorf("the refresh token: sealed %q, error %v", r.Sealed, err)
 	}
 	access := store.AccessToken{Hash: store.HashOf("access 4"), ExpiresAt: start.Add(time.Hour)}
-	if _, err := s.RedeemCode(ctx, store.HashOf("code 2"), access, nil, start); err != nil {
+	if _, err := s.RedeemCode(ctx, store.Redemption{Code: store.HashOf("code 2"), Access: access}, start); err != nil {
 		t.Errorf("the open code: %v", err)
 	}
 	if events, err := s.Events(ctx, 0, 10); err != nil || len(events) != 1 {

@@ -78,7 +78,7 @@ func issue(ctx context.Context, s *sqlite.Store, name string) error {
 	}
 	access := store.AccessToken{Hash: store.HashOf("access " + name), IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
 	refresh := store.RefreshToken{Hash: store.HashOf("refresh " + name), IssuedAt: start, ExpiresAt: start.Add(time.Hour)}
-	_, err := s.RedeemCode(ctx, code.Hash, access, &refresh, start)
+	_, err := s.RedeemCode(ctx, store.Redemption{Code: code.Hash, Access: access, Refresh: &refresh}, start)
 	return err
 }
 

@@ -214,8 +214,8 @@ func codesBurnt(k *kit) {
 	got, err := k.RevokeGrants(k.Context(), store.GrantFilter{Tenant: tenantA, Object: zoe}, store.ReasonAdmin, start)
 	k.wants("revoke", err, nil)
 	equal(k, "grants revoked", got, nil)
-	_, err = k.RedeemCode(k.Context(), mine.Hash, k.access(start), nil, start)
+	_, err = k.RedeemCode(k.Context(), store.Redemption{Code: mine.Hash, Access: k.access(start)}, start)
 	k.wants("the code", err, store.ErrExpired)
-	_, err = k.RedeemCode(k.Context(), others.Hash, k.access(start), nil, start)
+	_, err = k.RedeemCode(k.Context(), store.Redemption{Code: others.Hash, Access: k.access(start)}, start)
 	k.wants("another's code", err, nil)
 }

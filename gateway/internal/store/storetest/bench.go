@@ -80,7 +80,7 @@ func benchIssue(b *testing.B, k *kit) {
 			mu.Unlock()
 			now := k.later()
 			refresh := k.refresh(now)
-			_, err := k.RedeemCode(k.Context(), code, k.access(now), &refresh, now)
+			_, err := k.RedeemCode(k.Context(), store.Redemption{Code: code, Access: k.access(now), Refresh: &refresh}, now)
 			return err
 		}
 	})

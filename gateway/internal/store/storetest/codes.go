@@ -128,9 +128,34 @@ func codeRedeemed(k *kit) {
 
 	c, access := k.code(), k.access(start)
 	k.wants("create", k.CreateCode(k.Context(), c), nil)
-	_, err = k.RedeemCode(k.Context(), c.Hash, access, nil, start)
+	_, err = k.RedeemCode(k.Context(), store.Redemption{Code: c.Hash, Access: access}, start)
 	k.wants("redeem without a refresh token", err, nil)
 	k.wants("use the access token that cannot be refreshed", k.use(access.Hash, start), nil)
+}
+
+// codeWrittenDown: the event is there when the grant is, and not when it is not.
+func codeWrittenDown(k *kit) {
+	taken, c := k.issue(nil), k.code()
+	k.wants("create", k.CreateCode(k.Context(), c), nil)
+	event := store.Event{Time: start, Kind: "grant", Outcome: "ok", GrantID: c.Grant.ID, Client: "Cursor", Duration: time.Second}
+	clash := k.access(start)
+	clash.Hash = taken.access.Hash
+	_, err := k.RedeemCode(k.Context(), store.Redemption{Code: c.Hash, Access: clash, Event: &event}, start)
+	k.wantsFailure("an access token that exists", err)
+	_, err = k.RedeemCode(k.Context(), store.Redemption{Code: taken.code.Hash, Access: k.access(start), Event: &event}, start)
+	k.wants("a used code", err, store.ErrConsumed)
+	events, err := k.Events(k.Context(), 0, 10)
+	k.wants("events", err, nil)
+	equal(k, "events of what was refused", events, nil)
+	_, err = k.RedeemCode(k.Context(), store.Redemption{Code: c.Hash, Access: k.access(start), Event: &event}, start)
+	k.wants("redeem", err, nil)
+	k.reopen()
+	events, err = k.Events(k.Context(), 0, 10)
+	k.wants("events", err, nil)
+	if len(events) == 1 {
+		event.ID, event.Time = events[0].ID, stored(start) // the store's to choose
+	}
+	equal(k, "events", events, []store.Event{event})
 }
 
 func codeRefused(k *kit) {
@@ -142,7 +167,7 @@ func codeRefused(k *kit) {
 	end := stored(c.ExpiresAt)
 	redeem := func(code store.Hash, now time.Time) error {
 		refresh := k.refresh(now)
-		grant, err := k.RedeemCode(k.Context(), code, k.access(now), &refresh, now)
+		grant, err := k.RedeemCode(k.Context(), store.Redemption{Code: code, Access: k.access(now), Refresh: &refresh}, now)
 		if err != nil {
 			equal(k, "grant of a refusal", grant, store.Grant{})
 		}
@@ -183,7 +208,7 @@ func codeBurnt(k *kit) {
 		got, err := k.Code(k.Context(), c.Hash)
 		k.wants("read", err, nil)
 		equal(k, "failures", got.Failures, tt.failures)
-		_, err = k.RedeemCode(k.Context(), c.Hash, k.access(start), nil, start)
+		_, err = k.RedeemCode(k.Context(), store.Redemption{Code: c.Hash, Access: k.access(start)}, start)
 		k.wants(tt.name, err, tt.want)
 	}
 }
@@ -208,13 +233,13 @@ func codeReplayed(k *kit) {
 		}
 		now := stored(start).Add(tt.after)
 		stolen := k.access(now)
-		_, err := k.RedeemCode(k.Context(), i.code.Hash, stolen, nil, now)
+		_, err := k.RedeemCode(k.Context(), store.Redemption{Code: i.code.Hash, Access: stolen}, now)
 		k.wants(tt.name, err, store.ErrConsumed)
 		k.wants(tt.name+": the thief's token", k.use(stolen.Hash, now), store.ErrNotFound)
 		k.wants(tt.name+": the access token", k.use(i.access.Hash, now), tt.alive)
 		_, err = k.RotateRefresh(k.Context(), k.rotation(i.refresh.Hash, now), now)
 		k.wants(tt.name+": the refresh token", err, tt.alive)
-		_, err = k.RedeemCode(k.Context(), i.code.Hash, k.access(now), nil, now.Add(time.Hour))
+		_, err = k.RedeemCode(k.Context(), store.Redemption{Code: i.code.Hash, Access: k.access(now)}, now.Add(time.Hour))
 		k.wants(tt.name+": once more", err, store.ErrConsumed)
 	}
 }
@@ -228,7 +253,7 @@ func codeRace(k *kit) {
 	}
 	winner := k.oneWins(store.ErrConsumed, race(len(tokens), func(i int) error {
 		refresh := k.refresh(start)
-		_, err := k.RedeemCode(k.Context(), c.Hash, tokens[i], &refresh, start)
+		_, err := k.RedeemCode(k.Context(), store.Redemption{Code: c.Hash, Access: tokens[i], Refresh: &refresh}, start)
 		return err
 	}))
 	for i, token := range tokens {
@@ -246,13 +271,13 @@ func codeUndone(k *kit) {
 	k.wants("create", k.CreateCode(k.Context(), c), nil)
 	clash, refresh := k.access(start), k.refresh(start)
 	clash.Hash = taken.access.Hash
-	_, err := k.RedeemCode(k.Context(), c.Hash, clash, &refresh, start)
+	_, err := k.RedeemCode(k.Context(), store.Redemption{Code: c.Hash, Access: clash, Refresh: &refresh}, start)
 	k.wantsFailure("an access token that exists", err)
 	got, err := k.Code(k.Context(), c.Hash)
 	k.wants("read", err, nil)
 	equal(k, "the code", got, storedCode(c))
 	_, err = k.RotateRefresh(k.Context(), k.rotation(refresh.Hash, start), start)
 	k.wants("the refresh token of the attempt", err, store.ErrNotFound)
-	_, err = k.RedeemCode(k.Context(), c.Hash, k.access(start), &refresh, start)
+	_, err = k.RedeemCode(k.Context(), store.Redemption{Code: c.Hash, Access: k.access(start), Refresh: &refresh}, start)
 	k.wants("redeem after all", err, nil)
 }

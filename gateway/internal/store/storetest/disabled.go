@@ -65,10 +65,10 @@ func disabled(k *kit) {
 		equal(k, s.name+": the reason", g.RevokedReason, s.reason)
 
 		access := k.access(start)
-		_, err = k.RedeemCode(k.Context(), waiting.Hash, access, nil, start)
+		_, err = k.RedeemCode(k.Context(), store.Redemption{Code: waiting.Hash, Access: access}, start)
 		k.wants(s.name+": the code that waited", err, store.ErrDisabled)
 		k.wants(s.name+": its token", k.use(access.Hash, start), store.ErrNotFound)
-		_, err = k.RedeemCode(k.Context(), first.code.Hash, access, nil, start)
+		_, err = k.RedeemCode(k.Context(), store.Redemption{Code: first.code.Hash, Access: access}, start)
 		k.wants(s.name+": a used code", err, store.ErrConsumed)
 		fresh := k.code()
 		s.mine(&fresh)
@@ -92,7 +92,7 @@ func (k *kit) enabledAgain(s subject, before issued, waiting store.Code) {
 		}
 	}
 	k.ended(s.name+" enabled", start, []store.Hash{before.access.Hash}, []store.Hash{before.refresh.Hash})
-	_, err := k.RedeemCode(k.Context(), waiting.Hash, k.access(start), nil, start)
+	_, err := k.RedeemCode(k.Context(), store.Redemption{Code: waiting.Hash, Access: k.access(start)}, start)
 	k.wants(s.name+" enabled: the code that waited", err, store.ErrExpired)
 	again := k.issue(s.mine)
 	k.wants(s.name+" enabled: a new token", k.use(again.access.Hash, start), nil)
@@ -135,7 +135,7 @@ func disabledRace(k *kit) {
 				revoked, err = s.disable(start)
 				return err
 			}
-			_, err := k.RedeemCode(k.Context(), codes[i].Hash, tokens[i], nil, start)
+			_, err := k.RedeemCode(k.Context(), store.Redemption{Code: codes[i].Hash, Access: tokens[i]}, start)
 			return err
 		})
 		var redeemed []string

@@ -25,7 +25,7 @@ type Store interface {
 	CreateCode(ctx context.Context, c store.Code) error
 	Code(ctx context.Context, hash store.Hash) (store.Code, error)
 	FailCode(ctx context.Context, hash store.Hash) error
-	RedeemCode(ctx context.Context, code store.Hash, access store.AccessToken, refresh *store.RefreshToken, now time.Time) (store.Grant, error)
+	RedeemCode(ctx context.Context, r store.Redemption, now time.Time) (store.Grant, error)
 	UseAccessToken(ctx context.Context, hash store.Hash, now time.Time) (store.AccessToken, store.Grant, error)
 	RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error)
 	RevokeGrant(ctx context.Context, grantID, reason string, now time.Time) error
@@ -56,6 +56,7 @@ func Run(t *testing.T, open Opener) {
 		{"of 64 callbacks with one state, one gets the login", loginRace},
 		{"a code comes back whole", codeRoundTrip},
 		{"a code is redeemed for a grant and tokens", codeRedeemed},
+		{"a redemption is written down with the grant", codeWrittenDown},
 		{"a code is refused", codeRefused},
 		{"a code is burnt by wrong attempts", codeBurnt},
 		{"a replayed code revokes only after the burst", codeReplayed},
@@ -226,7 +227,7 @@ func (k *kit) issue(change func(*store.Code)) issued {
 		k.Fatal(err)
 	}
 	var err error
-	if i.grant, err = k.RedeemCode(k.Context(), i.code.Hash, i.access, &i.refresh, start); err != nil {
+	if i.grant, err = k.RedeemCode(k.Context(), store.Redemption{Code: i.code.Hash, Access: i.access, Refresh: &i.refresh}, start); err != nil {
 		k.Fatal(err)
 	}
 	return i

@@ -167,7 +167,7 @@ func restart(k *kit) {
 	want := storedCode(c)
 	want.Failures = 1
 	equal(k, "code", got, want)
-	_, err = k.RedeemCode(k.Context(), i.code.Hash, k.access(start), nil, start)
+	_, err = k.RedeemCode(k.Context(), store.Redemption{Code: i.code.Hash, Access: k.access(start)}, start)
 	k.wants("the used code", err, store.ErrConsumed)
 	_, err = k.ConsumeLogin(k.Context(), l.State, l.Browser, start)
 	k.wants("login", err, nil)
@@ -192,12 +192,15 @@ func gone(k *kit) {
 	cancel()
 	l, c, i := k.login(), k.code(), k.issue(nil)
 	for name, call := range map[string]func() error{
-		"CreateLogin":   func() error { return k.CreateLogin(ctx, l) },
-		"ConsumeLogin":  func() error { _, err := k.ConsumeLogin(ctx, l.State, l.Browser, start); return err },
-		"CreateCode":    func() error { return k.CreateCode(ctx, c) },
-		"Code":          func() error { _, err := k.Code(ctx, i.code.Hash); return err },
-		"FailCode":      func() error { return k.FailCode(ctx, i.code.Hash) },
-		"RedeemCode":    func() error { _, err := k.RedeemCode(ctx, c.Hash, k.access(start), nil, start); return err },
+		"CreateLogin":  func() error { return k.CreateLogin(ctx, l) },
+		"ConsumeLogin": func() error { _, err := k.ConsumeLogin(ctx, l.State, l.Browser, start); return err },
+		"CreateCode":   func() error { return k.CreateCode(ctx, c) },
+		"Code":         func() error { _, err := k.Code(ctx, i.code.Hash); return err },
+		"FailCode":     func() error { return k.FailCode(ctx, i.code.Hash) },
+		"RedeemCode": func() error {
+			_, err := k.RedeemCode(ctx, store.Redemption{Code: c.Hash, Access: k.access(start)}, start)
+			return err
+		},
 		"RotateRefresh": func() error { _, err := k.RotateRefresh(ctx, k.rotation(i.refresh.Hash, start), start); return err },
 		"UseAccessToken": func() error {
 			_, _, err := k.UseAccessToken(ctx, i.access.Hash, start)
