@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"bytes"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -228,73 +227,5 @@ func TestAClientOfTheConfigurationNeedsNoRegistration(t *testing.T) {
 	}
 	if strings.Contains(g.logs.String(), secret) {
 		t.Error("the secret is in the log")
-	}
-}
-
-func TestARegistrationClosesForThoseWhoCameBefore(t *testing.T) {
-	t.Parallel()
-	g := start(t, "")
-	local, tokens := g.grant("Ada")
-	remote := g.registerAs(oauth.AuthMethodSecretBasic, serverRedirect)
-	for _, tt := range []struct {
-		name, extra   string
-		advertised    bool
-		local, remote bool
-	}{
-		{name: "closed", extra: "clients: {registration: closed}\n"},
-		{name: "listed, with another host", extra: "clients: {registration: listed, redirect_hosts: [other.example]}\n", advertised: true, local: true},
-		{name: "listed, with the host", extra: "clients: {registration: listed, redirect_hosts: [app.example]}\n", advertised: true, local: true, remote: true},
-		{name: "open again", advertised: true, local: true, remote: true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			g.restart(tt.extra, nil)
-			if _, raw := g.serverMetadata(); (raw["registration_endpoint"] != nil) != tt.advertised {
-				t.Errorf("the registration endpoint is advertised: %v", raw["registration_endpoint"])
-			}
-			for redirect, admitted := range map[string]bool{clientRedirect: tt.local, serverRedirect: tt.remote} {
-				g.mayRegister(t, redirect, admitted, tt.advertised)
-			}
-			page, _ := newBrowser(t).get(g.authorizeURL(newAuthorization(local), nil))
-			if isConsent(page) != tt.local || !tt.local && !strings.Contains(page.body, "may not use this gateway") {
-				t.Errorf("the local client: status %d:\n%s", page.status, page.body)
-			}
-			page, _ = newBrowser(t).get(g.authorizeURL(newAuthorization(remote.ClientID), func(q url.Values) { q.Set("redirect_uri", serverRedirect) }))
-			if isConsent(page) != tt.remote || !tt.remote && !strings.Contains(page.body, "may not use this gateway") {
-				t.Errorf("the remote client: status %d:\n%s", page.status, page.body)
-			}
-			if got := g.send("/token", g.refreshForm(local, "mcprt_x"), nil); !tt.local {
-				got.wants(t, 400, oauth.CodeUnauthorizedClient, "ask its administrator")
-			} else {
-				got.wants(t, 400, oauth.CodeInvalidGrant, "unknown")
-			}
-			if got := g.send("/token", g.refreshForm(remote.ClientID, "mcprt_x"), basic(remote.ClientID, remote.ClientSecret)); !tt.remote {
-				got.wants(t, 400, oauth.CodeUnauthorizedClient, "ask its administrator")
-			}
-		})
-	}
-	g.works("after the registration was open again", local, tokens)
-}
-
-// mayRegister checks whether a client with that redirect URI may register.
-func (g *gateway) mayRegister(t *testing.T, redirect string, admitted, open bool) {
-	t.Helper()
-	resp, err := http.Post(g.url+"/register", "application/json", strings.NewReader(`{"redirect_uris":["`+redirect+`"]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	status, says := http.StatusCreated, `"client_id"`
-	switch {
-	case !open:
-		status, says = http.StatusForbidden, `"error":"access_denied"`
-	case !admitted:
-		status, says = http.StatusBadRequest, `"error":"invalid_redirect_uri"`
-	}
-	if resp.StatusCode != status || !strings.Contains(string(data), says) {
-		t.Errorf("registering %s: %d %s, want %d and %s", redirect, resp.StatusCode, data, status, says)
 	}
 }
