@@ -338,6 +338,10 @@ func TestAnAssertionServesOnce(t *testing.T) {
 		{name: "the same again, without a jti", claims: nameless, again: func(s string) string { return s }, reason: wasUsed},
 		{name: "without a jti and with another valid signature", claims: nameless, again: mirrored, reason: wasUsed},
 		{name: "with another valid signature", again: mirrored, reason: wasUsed},
+		{name: "spelled in another way", claims: nameless, again: func(s string) string { return strings.Replace(s, ".", "\n.", 1) }, reason: noJWT},
+		{name: "spelled in another way, with a jti", again: func(s string) string { return s + "\r\n" }, reason: noJWT},
+		{name: "with other unused bits in its header", claims: nameless, again: func(s string) string { return respelled(s, 0) }, reason: noJWT},
+		{name: "with other unused bits in its claims", claims: nameless, again: func(s string) string { return respelled(s, 1) }, reason: noJWT},
 		{name: "another with the same jti", claims: members{"jti": "1"}, again: func(string) string {
 			return assert(at, jose.RS256, o.keys["rsa"], "rsa", members{"jti": "1", "exp": at.Add(time.Hour).Unix()}, nil)
 		}, reason: wasUsed},
@@ -376,6 +380,21 @@ func mirrored(compact string) string {
 	s := new(big.Int).SetBytes(signature[32:])
 	s.Sub(elliptic.P256().Params().N, s).FillBytes(signature[32:])
 	return compact[:dot+1] + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// respelled is a JWS with a part in which bits are set that base64url does not
+// use, or one with a line break where there are no such bits.
+func respelled(compact string, part int) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	parts := strings.Split(compact, ".")
+	text := parts[part]
+	if len(text)%4 == 0 {
+		parts[part] = text[:8] + "\n" + text[8:]
+	} else {
+		last := strings.IndexByte(alphabet, text[len(text)-1])
+		parts[part] = text[:len(text)-1] + string(alphabet[last^1])
+	}
+	return strings.Join(parts, ".")
 }
 
 func TestAnAssertionIsRememberedUntilItCannotServe(t *testing.T) {
