@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -107,7 +108,7 @@ var algorithms = func() []jose.SignatureAlgorithm {
 // it is of now, signed with a key of the client, and was not used before.
 func (d *Directory) checkAssertion(ctx context.Context, c Client, assertion string, now time.Time) error {
 	token, err := jwt.ParseSigned(assertion, algorithms)
-	if err != nil || len(token.Headers) != 1 {
+	if err != nil || len(token.Headers) != 1 || !spelledOneWay(assertion) {
 		return fmt.Errorf("%w: the assertion is not a JWT signed with one of %v", ErrCredentials, AssertionAlgorithms)
 	}
 	claims, err := d.verify(ctx, c, token, now)
@@ -127,6 +128,19 @@ func (d *Directory) checkAssertion(ctx context.Context, c Client, assertion stri
 		return fmt.Errorf("%w: the assertion was used before", ErrCredentials)
 	}
 	return err
+}
+
+// spelledOneWay reports whether each part of a JWT is base64url as it is
+// written. The decoder skips line breaks and unused bits, and the signature is
+// checked over what it decoded; so one assertion could come again as another.
+func spelledOneWay(assertion string) bool {
+	for part := range strings.SplitSeq(assertion, ".") {
+		decoded, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != part {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *Directory) checkClaims(c Client, claims jwt.Claims, now time.Time) error {
