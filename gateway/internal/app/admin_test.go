@@ -285,3 +285,18 @@ func TestAGatewayWithoutASocketServes(t *testing.T) {
 		t.Error("the log does not tell")
 	}
 }
+
+// TestDisabledWhileThePageIsOpen: before anything is decided.
+func TestDisabledWhileThePageIsOpen(t *testing.T) {
+	t.Parallel()
+	g := start(t, "")
+	for _, decision := range []string{"allow", "deny"} {
+		ctx, b, clientID := t.Context(), newBrowser(t), g.registration()
+		consent, _ := b.open(ctx, g.authorizeURL(newAuthorization(clientID), nil))
+		g.must(admin.Request{Command: admin.ClientsDisable, Client: clientID})
+		page, back := b.press(ctx, consent, decision)
+		if back != nil || page.status != http.StatusBadRequest || !strings.Contains(page.body, "may not use this gateway") {
+			t.Errorf("%s: status %d, answered %v:\n%s", decision, page.status, back, page.body)
+		}
+	}
+}

@@ -69,7 +69,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, req authorizationRe
 	browser := markBrowser(w, r)
 	c := page.Consent{
 		Gateway: s.host, Client: req.ClientName, ClientHost: client.Client{ID: req.ClientID}.Host(),
-		RedirectHost: target.host(), Local: target.local(),
+		Known: req.Known, RedirectURI: req.RedirectURI, RedirectHost: target.host(), Local: target.local(),
 		Action: "/consent", Form: s.cfg.Ring.SealText(keyring.ConsentForm, form, browser[:]),
 		FormAction: []string{s.cfg.AuthorityOrigin, target.origin()},
 	}
@@ -105,11 +105,15 @@ func (s *Server) whoAsks(w http.ResponseWriter, r *http.Request, query url.Value
 	}
 	target, ok := newRedirectTarget(c, query.Get("redirect_uri"), query.Get("state"), s.cfg.PublicURL)
 	if !ok {
-		s.refuse(w, r, "This program asked to be answered at an address it did not register",
-			"Somebody may be trying to get your access. If you trust the program, remove the gateway from its list of servers and add it again.", nil)
+		s.refuseRedirect(w, r)
 		return client.Client{}, redirectTarget{}, false
 	}
 	return c, target, true
+}
+
+func (s *Server) refuseRedirect(w http.ResponseWriter, r *http.Request) {
+	s.refuse(w, r, "This program asked to be answered at an address it did not register",
+		"Somebody may be trying to get your access. If you trust the program, remove the gateway from its list of servers and add it again.", nil)
 }
 
 // refuseClient says why a client is not served. What went wrong between the
@@ -166,7 +170,7 @@ func (s *Server) parseAuthorize(query url.Values, c client.Client, target redire
 	}
 	return authorizationRequest{
 		ClientID: c.ID, ClientName: c.Name, RedirectURI: target.uri, State: target.state,
-		Challenge: params["code_challenge"], Scopes: s.grantedScopes(params["scope"]), Remember: mayRemember(c, target),
+		Challenge: params["code_challenge"], Scopes: s.grantedScopes(params["scope"]), Remember: mayRemember(c, target), Known: c.Known,
 	}, nil
 }
 
@@ -184,7 +188,10 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 			"It was open for too long, or was opened in another browser, or your browser refuses cookies. Start again from your program.", errors.Join(err, repeated))
 		return
 	}
-	target := form.Request.target(s.cfg.PublicURL)
+	target, ok := s.stillWelcome(w, r, form.Request)
+	if !ok {
+		return
+	}
 	if fields["decision"] != "allow" {
 		if err := s.record(r, audit.KindConsent, audit.OutcomeDenied, "denied by the person", form.Request, store.Identity{}, now); err != nil {
 			s.unavailable(w, r, target, form.Request.ClientName, err)
@@ -199,6 +206,21 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, location, http.StatusSeeOther)
+}
+
+// stillWelcome looks the client up once more: it may have been shut out while the
+// page was open, or may not be answered there any longer.
+func (s *Server) stillWelcome(w http.ResponseWriter, r *http.Request, req authorizationRequest) (redirectTarget, bool) {
+	c, err := s.cfg.Clients.Resolve(r.Context(), req.ClientID)
+	if err != nil {
+		s.refuseClient(w, r, req.ClientID, err)
+		return redirectTarget{}, false
+	}
+	target, ok := newRedirectTarget(c, req.RedirectURI, req.State, s.cfg.PublicURL)
+	if !ok {
+		s.refuseRedirect(w, r)
+	}
+	return target, ok
 }
 
 func (s *Server) openConsent(sealed string, browser store.Hash, now time.Time, form *consentForm) bool {

@@ -19,6 +19,8 @@ type authorizationRequest struct {
 	State       string   `json:"s,omitempty"`
 	Challenge   string   `json:"p"`
 	Scopes      []string `json:"o"`
+	// Known: an administrator wrote the client down.
+	Known bool `json:"k,omitempty"`
 	// Remember: consent to it may be remembered.
 	Remember bool `json:"m,omitempty"`
 }

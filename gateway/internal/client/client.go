@@ -52,6 +52,8 @@ type Client struct {
 	// AuthMethod is how it identifies itself at the token endpoint, an
 	// oauth.AuthMethod constant.
 	AuthMethod string
+	// Known: an administrator wrote it down, so what it says of itself is true.
+	Known bool
 
 	// secret is the hash of its secret, if its method has one, and keys are
 	// where its public keys are.
@@ -143,7 +145,7 @@ func NewDirectory(cfg Config) *Directory {
 	d := &Directory{cfg: cfg, listed: make(map[string]Client, len(cfg.Registered)), published: newPublications(cfg.HTTP)}
 	for _, r := range cfg.Registered {
 		d.listed[r.ID] = Client{
-			ID: r.ID, Name: r.Name, RedirectURIs: r.RedirectURIs, AuthMethod: r.AuthMethod,
+			ID: r.ID, Name: r.Name, RedirectURIs: r.RedirectURIs, AuthMethod: r.AuthMethod, Known: true,
 			GrantTypes: []string{grantAuthorizationCode, grantRefreshToken}, ApplicationType: applicationWeb,
 			secret: r.SecretHash, keys: keySource{uri: r.JWKSURI},
 		}

@@ -88,8 +88,10 @@ var scopes = &records[Scope]{
 func secretField[T any](key string, at func(*T) *secret.Value) field[T] {
 	return field[T]{key: key, secret: true,
 		parse: func(r *T, text string) *refusal {
-			if len(text) < leastSecret || strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
-				return &refusal{fmt.Sprintf("the file does not hold %d or more ASCII characters without white space", leastSecret),
+			if len(text) < leastSecret || strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '%' || c == '+' }) {
+				// Percent and plus mean something else once form-decoded (RFC
+				// 6749 §2.3.1), which not every program has in mind.
+				return &refusal{fmt.Sprintf("the file does not hold %d or more ASCII characters without white space, %% and +", leastSecret),
 					"make a secret that nobody can guess, for example with: openssl rand -hex 32"}
 			}
 			*at(r) = secret.New(text)

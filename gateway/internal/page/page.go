@@ -50,8 +50,11 @@ type Consent struct {
 	Client string
 	// ClientHost is the host whose document describes the client, or empty.
 	ClientHost string
-	// RedirectHost is where the answer goes; Local says that this is a
-	// program on the person's own computer.
+	// Known: an administrator wrote the client down, so its name is its own.
+	Known bool
+	// RedirectURI is where the answer goes, and RedirectHost its host; Local
+	// says that this is a program on the person's own computer.
+	RedirectURI  string
 	RedirectHost string
 	Local        bool
 	// Scopes in plain words, and those that the person has granted before.

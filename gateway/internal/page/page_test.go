@@ -142,3 +142,69 @@ func TestFailureWithoutAClientEndsThere(t *testing.T) {
 		t.Errorf("a page with nowhere to go leads somewhere: %s", w.Body)
 	}
 }
+
+// TestConsentSaysWhatIsKnown: the MCP rules want the client's name, what it gets
+// and its redirect URI; the rest is for people to tell a friend from a stranger.
+func TestConsentSaysWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	const unchecked, checked, here = "nobody has checked it", "An administrator of this gateway has registered the program", "a program on this computer"
+	for _, tt := range []struct {
+		name      string
+		consent   page.Consent
+		has, lack []string
+	}{
+		{
+			name:    "a stranger on the web",
+			consent: page.Consent{Client: "Claude", RedirectHost: "claude.ai", RedirectURI: "https://claude.ai/cb?a=1&b=2", Scopes: []string{"do things"}},
+			has:     []string{"“Claude” asks", unchecked, "<strong><code>claude.ai</code></strong>", "https://claude.ai/cb?a=1&amp;b=2", "It will be able to:", "<li>do things</li>", "and know that address"},
+			lack:    []string{checked, here, "already allowed", "described at"},
+		},
+		{
+			name:    "a stranger on this computer",
+			consent: page.Consent{RedirectHost: "127.0.0.1:4711", RedirectURI: "http://127.0.0.1:4711/callback", Local: true},
+			has:     []string{"A program asks", here, unchecked, "http://127.0.0.1:4711/callback"},
+			lack:    []string{checked, "and know that address"},
+		},
+		{
+			name:    "one that an administrator registered",
+			consent: page.Consent{Client: "Build", Known: true, RedirectHost: "build.example", RedirectURI: "https://build.example/cb"},
+			has:     []string{checked}, lack: []string{unchecked},
+		},
+		{
+			name:    "one that a document describes",
+			consent: page.Consent{Client: "C", ClientHost: "app.example", RedirectHost: "localhost", RedirectURI: "http://localhost/cb", Local: true},
+			has:     []string{"described at <strong><code>app.example</code></strong>", unchecked},
+		},
+		{
+			name:    "one that asks for more",
+			consent: page.Consent{Client: "C", RedirectHost: "a.example", Scopes: []string{"change contacts"}, Granted: []string{"list the tools"}},
+			has:     []string{"You have already allowed it to:", "<li>list the tools</li>", "It will also be able to:", "<li>change contacts</li>"},
+			lack:    []string{"It will be able to:"},
+		},
+		{
+			name:    "one that asks again for what it has",
+			consent: page.Consent{Client: "C", RedirectHost: "a.example", Granted: []string{"list the tools"}},
+			has:     []string{"You have already allowed it to:"}, lack: []string{"be able to:"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := httptest.NewRecorder()
+			page.WriteConsent(w, tt.consent)
+			body := w.Body.String()
+			for _, want := range tt.has {
+				if !strings.Contains(body, want) {
+					t.Errorf("it lacks %q", want)
+				}
+			}
+			for _, unwanted := range tt.lack {
+				if strings.Contains(body, unwanted) {
+					t.Errorf("it has %q", unwanted)
+				}
+			}
+			if t.Failed() {
+				t.Log(body)
+			}
+		})
+	}
+}
