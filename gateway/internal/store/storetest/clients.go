@@ -102,61 +102,66 @@ func consentRace(k *kit) {
 	equal(k, "scopes", got, want)
 }
 
+// consentForgotten: what is revoked or disabled must be asked for again, and
+// nothing else.
 func consentForgotten(k *kit) {
-	other := "bbbbbbbb-0000-0000-0000-000000000009"
+	mine := store.Consent{Tenant: tenantA, Object: zoe, ClientID: clientID, RedirectURI: "https://client.example/cb", Scopes: []string{"mcp"}, ExpiresAt: start.Add(day)}
+	elsewhere, foreign, hers, others := mine, mine, mine, mine
+	elsewhere.RedirectURI = "https://client.example/other"
+	foreign.ClientID = foreignID
+	hers.Object = ada
+	others.Tenant, others.ClientID = "other", foreignID
+	all := []store.Consent{mine, elsewhere, foreign, hers, others}
+	grant := k.issue(of(zoe, "Zoe", clientID, start))
 	for _, tt := range []struct {
-		name   string
-		forget func(id string) error
-		// kept are the consents that stay: of the other person, for the other client.
-		otherPerson, otherClient bool
+		name string
+		do   func() ([]string, error)
+		kept []bool // as all
 	}{
-		{name: "one grant", otherPerson: true, otherClient: true, forget: func(id string) error {
-			_, err := k.RevokeGrants(k.Context(), store.GrantFilter{ID: id}, store.ReasonAdmin, start)
-			return err
-		}},
-		{name: "a person", otherPerson: true, forget: func(string) error {
-			c := k.consent()
-			_, err := k.RevokeGrants(k.Context(), store.GrantFilter{Tenant: c.Tenant, Object: c.Object}, store.ReasonAdmin, start)
-			return err
-		}},
-		{name: "a client", otherClient: true, forget: func(string) error {
-			_, err := k.RevokeGrants(k.Context(), store.GrantFilter{ClientID: clientID}, store.ReasonAdmin, start)
-			return err
-		}},
-		{name: "a disabled client", otherClient: true, forget: func(string) error {
-			_, err := k.DisableClient(k.Context(), clientID, start)
-			return errors.Join(err, k.EnableClient(k.Context(), clientID))
-		}},
-		{name: "a disabled person", otherPerson: true, forget: func(string) error {
-			c := k.consent()
-			_, err := k.DisableUser(k.Context(), c.Tenant, c.Object, start)
-			return errors.Join(err, k.EnableUser(k.Context(), c.Tenant, c.Object))
-		}},
+		{
+			name: "by the ID of a grant", kept: []bool{false, false, true, true, true},
+			do: func() ([]string, error) {
+				return k.RevokeGrants(k.Context(), store.GrantFilter{ID: grant.grant.ID}, store.ReasonAdmin, start)
+			},
+		},
+		{
+			name: "by an ID that there is not", kept: []bool{true, true, true, true, true},
+			do: func() ([]string, error) {
+				return k.RevokeGrants(k.Context(), store.GrantFilter{ID: "unknown"}, store.ReasonAdmin, start)
+			},
+		},
+		{
+			name: "of a person", kept: []bool{false, false, false, true, true},
+			do: func() ([]string, error) {
+				return k.RevokeGrants(k.Context(), store.GrantFilter{Tenant: tenantA, Object: zoe}, store.ReasonAdmin, start)
+			},
+		},
+		{
+			name: "of a client", kept: []bool{false, false, true, false, true},
+			do: func() ([]string, error) {
+				return k.RevokeGrants(k.Context(), store.GrantFilter{ClientID: clientID}, store.ReasonAdmin, start)
+			},
+		},
+		{
+			name: "a person is disabled", kept: []bool{false, false, false, true, true},
+			do: func() ([]string, error) { return k.DisableUser(k.Context(), tenantA, zoe, start) },
+		},
+		{
+			name: "a client is disabled", kept: []bool{false, false, true, false, true},
+			do: func() ([]string, error) { return k.DisableClient(k.Context(), clientID, start) },
+		},
 	} {
-		i := k.issue(nil)
-		own, person, client := k.consent("mcp"), k.consent("mcp"), k.consent("mcp")
-		person.Object, client.ClientID = other, foreignID
-		for _, c := range []store.Consent{own, person, client} {
-			k.wants("remember", k.RememberConsent(k.Context(), c, start), nil)
+		for _, c := range all {
+			k.wants(tt.name+": remember", k.RememberConsent(k.Context(), c, start), nil)
 		}
-		k.wants(tt.name, tt.forget(i.grant.ID), nil)
-		k.remembers(tt.name+": own", own, start)
-		for _, c := range []struct {
-			what    string
-			consent store.Consent
-			kept    bool
-		}{{"another person's", person, tt.otherPerson}, {"for another client", client, tt.otherClient}} {
-			if c.kept {
-				k.remembers(tt.name+": "+c.what, c.consent, start, "mcp")
-			} else {
-				k.remembers(tt.name+": "+c.what, c.consent, start)
+		_, err := tt.do()
+		k.wants(tt.name, err, nil)
+		for i, c := range all {
+			var want []string
+			if tt.kept[i] {
+				want = c.Scopes
 			}
+			k.remembers(fmt.Sprintf("%s: consent %d", tt.name, i), c, start, want...)
 		}
 	}
-	// The client's own goodbye is no reason to be asked again.
-	i := k.issue(nil)
-	k.wants("remember", k.RememberConsent(k.Context(), k.consent("mcp"), start), nil)
-	_, err := k.RevokeToken(k.Context(), i.access.Hash, clientID, start)
-	k.wants("revoke", err, nil)
-	k.remembers("after the client's own revocation", k.consent(), start, "mcp")
 }
