@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -47,7 +48,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	location, err := s.finish(w, r, query.Get("code"), login, now)
-	if errors.Is(err, errOtherPerson) {
+	if errors.Is(err, errNotConsented) {
 		s.ask(w, r, login.Request, nil, now)
 		return
 	}
@@ -82,8 +83,9 @@ func (s *Server) resume(r *http.Request, query url.Values, parseErr error, now t
 	return secrets, nil
 }
 
-// errOtherPerson: somebody else signed in than the one who had consented.
-var errOtherPerson = errors.New("another person signed in than the one who had consented")
+// errNotConsented: nobody was asked, and the person who signed in has not consented,
+// or not any longer.
+var errNotConsented = errors.New("the person who signed in has not consented")
 
 // finish completes the login at Microsoft and returns the client's answer: a
 // code (RFC 6749 §4.1.2). The login is in the audit trail before it.
@@ -95,7 +97,7 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode str
 	}
 	// Microsoft took its time: the code's lifetime starts now.
 	now = time.Now()
-	if err := s.settleConsent(w, r, login, identity, now); err != nil {
+	if err := s.checkConsent(r, login, identity, now); err != nil {
 		return "", err
 	}
 	code := token.NewCode()
@@ -120,15 +122,35 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode str
 	if err := s.record(r, audit.KindLogin, audit.OutcomeOK, "", req, identity, now); err != nil {
 		return "", err
 	}
+	if err := s.rememberConsent(w, r, login, identity, now); err != nil {
+		return "", err
+	}
 	return req.target(s.cfg.PublicURL).with([2]string{"code", code}), nil
 }
 
-// settleConsent makes sure that it was this person who consented, and remembers
-// it for the next time.
-func (s *Server) settleConsent(w http.ResponseWriter, r *http.Request, login loginSecrets, who store.Identity, now time.Time) error {
-	if before := login.Consented; before != nil && (before.Tenant != who.Tenant || before.Object != who.Object) {
-		return errOtherPerson
+// checkConsent makes sure that it was this person who consented, if nobody was
+// asked, and that it still holds: an administrator may have ended it meanwhile.
+func (s *Server) checkConsent(r *http.Request, login loginSecrets, who store.Identity, now time.Time) error {
+	before := login.Consented
+	if before == nil {
+		return nil
 	}
+	if before.Tenant != who.Tenant || before.Object != who.Object {
+		return errNotConsented
+	}
+	allowed, err := s.cfg.Store.Consented(r.Context(), login.Request.consentOf(*before), now)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(login.Request.Scopes, func(scope string) bool { return !slices.Contains(allowed, scope) }) {
+		return errNotConsented
+	}
+	return nil
+}
+
+// rememberConsent spares the person the question the next time. It comes after the
+// code, which is refused to who is disabled: what they allow is not remembered.
+func (s *Server) rememberConsent(w http.ResponseWriter, r *http.Request, login loginSecrets, who store.Identity, now time.Time) error {
 	if !login.Request.Remember {
 		return nil
 	}
