@@ -134,7 +134,7 @@ func (p *publications) get(ctx context.Context, u *url.URL, now, since time.Time
 		}
 		// Asked again, since it may have been dropped meanwhile.
 		have, known = p.copyOf(key)
-		if known && !final(done.Err) && now.Before(have.fetched.Add(maxAge)) {
+		if known && have.fetched.After(since) && !final(done.Err) && now.Before(have.fetched.Add(maxAge)) {
 			return have, nil
 		}
 		return publication{}, done.Err
