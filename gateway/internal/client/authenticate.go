@@ -53,7 +53,10 @@ func (d *Directory) Authenticate(ctx context.Context, given Credentials, now tim
 		}
 		return c, nil
 	case oauth.AuthMethodPrivateKeyJWT:
-		return c, d.checkAssertion(ctx, c, given.Assertion, now)
+		if err := d.checkAssertion(ctx, c, given.Assertion, now); err != nil {
+			return Client{}, err
+		}
+		return c, nil
 	default:
 		return Client{}, fmt.Errorf("client %s has the method %q, which nobody checks", c.Fingerprint(), c.AuthMethod)
 	}
