@@ -41,6 +41,11 @@ func TestACopyServesForAsLongAsItsHostSays(t *testing.T) {
 		{name: "max-age of a day", header: []string{"Cache-Control", "max-age=86400"}, want: 24 * time.Hour},
 		{name: "max-age of a year", header: []string{"Cache-Control", "max-age=31536000"}, want: 24 * time.Hour},
 		{name: "the largest max-age", header: []string{"Cache-Control", "max-age=2147483647"}, want: 24 * time.Hour},
+		{name: "a max-age larger than numbers are", header: []string{"Cache-Control", "max-age=99999999999999999999"}, want: 24 * time.Hour},
+		{name: "an age larger than numbers are", header: []string{"Cache-Control", "max-age=3600", "Age", "99999999999999999999"}, want: time.Minute},
+		{name: "max-age in a second header", header: []string{"Cache-Control", "public", "Cache-Control", "max-age=300"}, want: 5 * time.Minute},
+		{name: "no-store in a second header", header: []string{"Cache-Control", "max-age=3600", "Cache-Control", "no-store"}, want: time.Minute},
+		{name: "max-age twice", header: []string{"Cache-Control", "max-age=300, max-age=3600"}, want: 5 * time.Minute},
 		{name: "an Expires header alone", header: []string{"Expires", "Thu, 01 Jan 1970 00:00:00 GMT"}, want: 10 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
