@@ -272,20 +272,28 @@ func isJSON(header http.Header) bool {
 // freshness is how long a response says that it may be used (RFC 9111 §4.2.1),
 // within the bounds.
 func freshness(header http.Header) time.Duration {
-	fresh := defaultFresh
-	for directive := range strings.SplitSeq(header.Get("Cache-Control"), ",") {
+	fresh, said := defaultFresh, false
+	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
 		switch name {
 		case "no-store", "no-cache":
 			return leastFresh
 		case "max-age":
-			if seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
-				fresh = time.Duration(seconds) * time.Second
+			// "either the first occurrence should be used" (§4.2.1)
+			if age, ok := deltaSeconds(strings.Trim(value, `"`)); ok && !said {
+				fresh, said = age, true
 			}
 		}
 	}
-	if age, err := strconv.ParseUint(header.Get("Age"), 10, 31); err == nil {
-		fresh -= time.Duration(age) * time.Second
+	if age, ok := deltaSeconds(header.Get("Age")); ok {
+		fresh -= age
 	}
 	return min(max(fresh, leastFresh), maxAge)
+}
+
+// deltaSeconds reads a number of seconds; one that is too large is the largest
+// that there is (RFC 9111 §1.2.2).
+func deltaSeconds(text string) (time.Duration, bool) {
+	seconds, err := strconv.ParseUint(text, 10, 31)
+	return time.Duration(seconds) * time.Second, err == nil || errors.Is(err, strconv.ErrRange)
 }
