@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // gate holds answers back until it is opened.
@@ -112,8 +114,11 @@ func TestSixteenFetchesAreUnderWayAtATime(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		_, err := d.Resolve(t.Context(), nth(16))
-		wantError(t, err, temporary, "too many clients are being looked up")
+		var err error
+		for range 31 { // which must not count as so many requests to its host
+			_, err = d.Resolve(t.Context(), nth(16))
+			wantError(t, err, temporary, "too many clients are being looked up")
+		}
 		if got := w.requests(nth(16)); got != 0 {
 			t.Errorf("the seventeenth was asked for %d times", got)
 		}
@@ -152,6 +157,28 @@ func TestAHostIsAskedThirtyTimesAMinute(t *testing.T) {
 		time.Sleep(time.Minute)
 		_, err = d.Resolve(t.Context(), "https://client.example/31")
 		wantError(t, err, unknown, "status 404")
+	})
+}
+
+// Requests that began before the minute changed come to be counted after it.
+func TestAStragglerDoesNotBeginTheMinuteAnew(t *testing.T) {
+	t.Parallel()
+	o := newOwner()
+	synctest.Test(t, func(t *testing.T) {
+		w, d := published(o)
+		time.Sleep(time.Minute)
+		for i := range 30 {
+			_, err := d.Resolve(t.Context(), fmt.Sprintf("https://other.example/%d", i))
+			wantError(t, err, unknown, "status 404")
+		}
+		before := time.Now().Add(-time.Second)
+		_, err := d.Authenticate(t.Context(), keyed(assert(before, jose.ES256, o.keys["ec"], "ec", nil, nil)), before)
+		wantError(t, err, fine, "")
+		if got := w.requests(keysURL); got != 1 {
+			t.Fatalf("the keys were fetched %d times, want 1", got)
+		}
+		_, err = d.Resolve(t.Context(), "https://other.example/31")
+		wantError(t, err, temporary, "too often within a minute")
 	})
 }
 
