@@ -184,14 +184,14 @@ var (
 // fetch gets and reads what is at u. Its error wraps ErrUnknown or ErrForbidden
 // if trying again would not help.
 func (p *publications) fetch(ctx context.Context, u *url.URL, now time.Time, as reading) (publication, error) {
-	if !p.count(u.Hostname(), now) {
-		return publication{}, errHostBusy
-	}
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	default:
 		return publication{}, errBusy
+	}
+	if !p.count(u.Hostname(), now) { // with a slot, so that only requests count
+		return publication{}, errHostBusy
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -223,7 +223,9 @@ func (p *publications) count(host string, now time.Time) bool {
 	host = strings.ToLower(host)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if minute := now.Truncate(time.Minute); !minute.Equal(p.minute) {
+	// Not for one of before, whose request began earlier: it would clear the
+	// counts, and so would the next.
+	if minute := now.Truncate(time.Minute); minute.After(p.minute) {
 		p.minute = minute
 		clear(p.fetches)
 	}
