@@ -44,7 +44,7 @@ func TestStrangersDoNotUseUpTheFetchesOfAKnownClient(t *testing.T) {
 func TestSlowStrangersDoNotHoldUpAKnownClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &slow{web: &web{}}
+		w := &sluggish{web: &web{}}
 		w.publish(victimID, described(t, victimID, nil))
 		d := openTo(t, w)
 		before, err := d.Resolve(t.Context(), victimID)
@@ -58,9 +58,9 @@ func TestSlowStrangersDoNotHoldUpAKnownClient(t *testing.T) {
 		defer strangers.Wait()
 		for i := range 20 {
 			strangers.Go(func() {
-				_, err := d.Resolve(context.WithoutCancel(t.Context()), fmt.Sprintf("https://slow%d.example/client.json", i))
+				_, err := d.Resolve(context.WithoutCancel(t.Context()), fmt.Sprintf("https://sluggish%d.example/client.json", i))
 				if err == nil || errors.Is(err, client.ErrUnknown) {
-					t.Errorf("a slow stranger: got %v", err)
+					t.Errorf("a sluggish stranger: got %v", err)
 				}
 			})
 		}
@@ -72,10 +72,10 @@ func TestSlowStrangersDoNotHoldUpAKnownClient(t *testing.T) {
 	})
 }
 
-// slow answers for other hosts than the victim's when the request gives up.
-type slow struct{ *web }
+// sluggish answers for other hosts than the victim's when the request gives up.
+type sluggish struct{ *web }
 
-func (s *slow) RoundTrip(r *http.Request) (*http.Response, error) {
+func (s *sluggish) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.String() == victimID {
 		return s.web.RoundTrip(r)
 	}

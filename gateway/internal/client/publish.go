@@ -32,6 +32,10 @@ const (
 	maxFetches = 16
 	// maxPerHost fetches a minute go to one host, so that nobody can turn the
 	// gateway against it, and maxHosts are counted at a time.
+	//
+	// All three are counted apart for what there is a copy of: strangers, who can
+	// ask for whatever they like, must not keep a client that people use from
+	// being looked up until its copy is too old.
 	maxPerHost = 30
 	maxHosts   = 4096
 )
@@ -59,19 +63,27 @@ type publication struct {
 type publications struct {
 	http    *http.Client
 	flights singleflight.Group
-	slots   chan struct{}
+	// slots are taken by fetches of what is new, and reserved by those of what
+	// there is a copy of.
+	slots, reserved chan struct{}
 
 	mu sync.Mutex // guards below
 	// copies by kind and URL, and fetches by host within minute.
 	copies  map[string]publication
-	fetches map[string]int
+	fetches map[counted]int
 	minute  time.Time
+}
+
+// counted is a host, with fetches of what is new or of what there is a copy of.
+type counted struct {
+	host  string
+	known bool
 }
 
 func newPublications(client *http.Client) *publications {
 	return &publications{
-		http: client, slots: make(chan struct{}, maxFetches),
-		copies: make(map[string]publication), fetches: make(map[string]int),
+		http: client, slots: make(chan struct{}, maxFetches), reserved: make(chan struct{}, maxFetches),
+		copies: make(map[string]publication), fetches: make(map[counted]int),
 	}
 }
 
@@ -116,6 +128,11 @@ func (p *publications) get(ctx context.Context, u *url.URL, now, since time.Time
 		// For all who wait, so not in the context of the first of them.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 		defer cancel()
+		done, err := p.admit(u, known, now)
+		if err != nil {
+			return publication{}, err
+		}
+		defer done()
 		fetched, err := p.fetch(ctx, u, now, as)
 		switch {
 		case err == nil:
@@ -181,18 +198,29 @@ var (
 	errHostBusy = errors.New("its host was asked too often within a minute")
 )
 
+// admit lets a fetch begin, which ends with done. known: there is a copy.
+func (p *publications) admit(u *url.URL, known bool, now time.Time) (done func(), err error) {
+	slots := p.slots
+	if known {
+		slots = p.reserved
+	}
+	select {
+	case slots <- struct{}{}:
+		done = func() { <-slots }
+	default:
+		return nil, errBusy
+	}
+	// With a slot, so that only requests count.
+	if !p.count(counted{strings.ToLower(u.Hostname()), known}, now) {
+		done()
+		return nil, errHostBusy
+	}
+	return done, nil
+}
+
 // fetch gets and reads what is at u. Its error wraps ErrUnknown or ErrForbidden
 // if trying again would not help.
 func (p *publications) fetch(ctx context.Context, u *url.URL, now time.Time, as reading) (publication, error) {
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	default:
-		return publication{}, errBusy
-	}
-	if !p.count(u.Hostname(), now) { // with a slot, so that only requests count
-		return publication{}, errHostBusy
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return publication{}, fmt.Errorf("%w: %w", ErrUnknown, err)
@@ -218,9 +246,9 @@ func (p *publications) fetch(ctx context.Context, u *url.URL, now time.Time, as 
 	return got, err
 }
 
-// count counts a fetch from a host and reports whether it may be made.
-func (p *publications) count(host string, now time.Time) bool {
-	host = strings.ToLower(host)
+// count counts a fetch from a host and reports whether it may be made. Of hosts
+// with copies there are no more than copies.
+func (p *publications) count(from counted, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// Not for one of before, whose request began earlier: it would clear the
@@ -229,11 +257,11 @@ func (p *publications) count(host string, now time.Time) bool {
 		p.minute = minute
 		clear(p.fetches)
 	}
-	n, known := p.fetches[host]
-	if n >= maxPerHost || !known && len(p.fetches) >= maxHosts {
+	n, seen := p.fetches[from]
+	if n >= maxPerHost || !seen && !from.known && len(p.fetches) >= maxHosts {
 		return false
 	}
-	p.fetches[host]++
+	p.fetches[from]++
 	return true
 }
 
