@@ -19,7 +19,7 @@ import (
 func TestStrangersDoNotUseUpTheFetchesOfAKnownClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &web{}
+		w := newWeb()
 		w.publish(victimID, described(t, victimID, nil))
 		d := openTo(t, w)
 		if _, err := d.Resolve(t.Context(), victimID); err != nil {
@@ -44,7 +44,7 @@ func TestStrangersDoNotUseUpTheFetchesOfAKnownClient(t *testing.T) {
 func TestSlowStrangersDoNotHoldUpAKnownClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &sluggish{web: &web{}}
+		w := &sluggish{web: newWeb()}
 		w.publish(victimID, described(t, victimID, nil))
 		d := openTo(t, w)
 		before, err := d.Resolve(t.Context(), victimID)
