@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"testing"
@@ -38,9 +39,7 @@ const (
 func described(t *testing.T, id string, more map[string]any) []byte {
 	t.Helper()
 	members := map[string]any{"client_id": id, "client_name": "A client", "redirect_uris": []string{"https://app.example/cb"}}
-	for name, value := range more {
-		members[name] = value
-	}
+	maps.Copy(members, more)
 	body, err := json.Marshal(members)
 	if err != nil {
 		t.Fatal(err)
