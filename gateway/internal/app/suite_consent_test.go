@@ -11,6 +11,10 @@ import (
 
 var consentRequirements = []requirement{
 	{level: must, name: "1.6 consent comes before Microsoft, for each client and each time", check: alone(testConsentCannotBeSkipped)},
+	{level: must, name: "1.6 a remembered consent is for one client, redirect URI and set of scopes", check: alone(testAConsentIsForOneClientRedirectAndScopes)},
+	{level: must, name: "1.6 a remembered consent is for the person who signs in, whoever was guessed", check: alone(testAnotherPersonIsAskedThemselves)},
+	{level: must, name: "1.6 what remembers the person is sealed, bound to the browser, and ends", check: alone(testACookieIsWorthNothingElsewhereOrChanged)},
+	{level: must, name: "1.6 a remembered consent lets no other client by", check: alone(testAnAttackersClientGetsNoCodeWithoutAClick)},
 	{level: must, name: "1.6 the consent page says who asks, for what, and where the answer goes", check: consentPageSaysAll},
 	{level: must, name: "1.6 what a client calls itself cannot change the consent page", check: consentPageIsEscaped},
 	{level: must, name: "1.6 the consent page cannot be framed and runs nothing", check: consentPageIsShut},

@@ -17,6 +17,7 @@ var resourceForms = []string{"", "/", "/mcp", "/mcp/", "/sse", "/sse/"}
 
 var metadataRequirements = []requirement{
 	{level: must, name: "1.1 the metadata of a resource names the authorization server and itself", check: resourceNamesItself},
+	{level: must, name: "1.1 the authorization server that the metadata names answers for itself", check: namedServerAnswers},
 	{level: must, name: "1.1 a 401 names the metadata of the address that was asked", check: challengeLeadsToMetadata},
 	{level: must, name: "1.1 only what is a resource has metadata", check: onlyResourcesHaveMetadata},
 	{level: should, name: "1.1 the resource has no trailing slash unless it was dialled with one", check: resourceHasNoSlash},
@@ -30,6 +31,7 @@ var metadataRequirements = []requirement{
 	{level: must, name: "1.2 iss is advertised, because it is sent", check: issIsAdvertised},
 	{level: must, name: "1.2 public clients are advertised, because absence means client_secret_basic", check: publicClientsAreAdvertised},
 	{level: must, name: "1.2 what is advertised is served", check: advertisedIsServed},
+	{level: must, name: "1.2 every endpoint is there, introspection where somebody may introspect", check: alone(testWhatIsAdvertisedIsServed)},
 	{level: must, name: "1.2 what is not advertised is not served", check: unadvertisedIsNotServed},
 }
 
@@ -40,6 +42,24 @@ func resourceNamesItself(t *testing.T, g *gateway) {
 		if doc.Resource != g.url+path || !slices.Equal(doc.AuthorizationServers, []string{g.url}) || doc.ResourceName == "" ||
 			!slices.Equal(doc.BearerMethodsSupported, []string{"header"}) {
 			t.Errorf("%q: %+v", path, doc)
+		}
+	}
+}
+
+// namedServerAnswers goes the way of a client that knows only the resource.
+func namedServerAnswers(t *testing.T, g *gateway) {
+	for _, path := range resourceForms {
+		var resource oauth.ResourceMetadata
+		g.document(oauth.PathResourceMetadata+path, &resource)
+		if len(resource.AuthorizationServers) == 0 {
+			t.Fatalf("%q names no authorization server", path)
+		}
+		for _, issuer := range resource.AuthorizationServers {
+			var server oauth.ServerMetadata
+			g.document(strings.TrimPrefix(issuer, g.url)+oauth.PathServerMetadata, &server)
+			if server.Issuer != issuer {
+				t.Errorf("%q names %s, which says it is %s", path, issuer, server.Issuer)
+			}
 		}
 	}
 }

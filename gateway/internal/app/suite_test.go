@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -13,8 +14,8 @@ import (
 // specification (revision 2026-07-28) and the RFCs behind it ask of an
 // authorization server and of a protected resource. The numbers before the
 // names: 1.1 protected resource metadata, 1.2 authorization server metadata,
-// 1.3 the authorization endpoint, 1.6 consent, 1.7 the token endpoint and
-// tokens, 1.8 challenges.
+// 1.3 the authorization endpoint, 1.4 clients with a document, 1.5 clients that
+// register, 1.6 consent, 1.7 the token endpoint and tokens, 1.8 challenges.
 
 const must, should = "MUST", "SHOULD"
 
@@ -23,6 +24,37 @@ const must, should = "MUST", "SHOULD"
 type requirement struct {
 	level, name string
 	check       func(t *testing.T, g *gateway)
+}
+
+var requirements = slices.Concat(metadataRequirements, authorizeRequirements, documentRequirements, clientRequirements,
+	consentRequirements, tokenRequirements, challengeRequirements)
+
+// musts is how many sentences with a MUST the specification has about each
+// part; one sentence may need more than one row, and the RFCs behind it have
+// more.
+var musts = map[string]int{"1.1": 5, "1.2": 4, "1.3": 3, "1.4": 10, "1.5": 0, "1.6": 6, "1.7": 6, "1.8": 2}
+
+func TestEveryPartOfTheSpecificationHasItsRows(t *testing.T) {
+	t.Parallel()
+	rows := make(map[string]int)
+	for _, r := range requirements {
+		part, _, _ := strings.Cut(r.name, " ")
+		if _, known := musts[part]; !known && part != "RFC" {
+			t.Errorf("%q is of no part of the specification", r.name)
+		}
+		switch r.level {
+		case must:
+			rows[part]++
+		case should:
+		default:
+			t.Errorf("%q is neither a MUST nor a SHOULD", r.name)
+		}
+	}
+	for part, want := range musts {
+		if rows[part] < want {
+			t.Errorf("part %s has %d rows for %d sentences with a MUST", part, rows[part], want)
+		}
+	}
 }
 
 // alone is a check that starts a gateway for itself.
@@ -34,7 +66,7 @@ func TestSuite(t *testing.T) {
 	t.Parallel()
 	g := start(t, wideRates)
 	seen := make(map[string]bool)
-	for _, r := range slices.Concat(metadataRequirements, authorizeRequirements, consentRequirements, tokenRequirements, challengeRequirements) {
+	for _, r := range requirements {
 		if seen[r.name] {
 			t.Errorf("two requirements are called %q", r.name)
 		}
