@@ -13,8 +13,7 @@ import (
 )
 
 // TestBehaviours has a subtest for each behaviour that comparable servers were
-// measured by, and that some of them have wrong. Rows about confidential
-// clients are elsewhere.
+// measured by, and that some of them have wrong.
 func TestBehaviours(t *testing.T) {
 	t.Parallel()
 	g := start(t, wideRates)
@@ -24,6 +23,7 @@ func TestBehaviours(t *testing.T) {
 	}{
 		{name: "a 401 names the resource metadata, and no error where there was no token", check: missingTokenIsChallenged},
 		{name: "only what exists is advertised", check: advertisedIsServed},
+		{name: "each address in the metadata answers", check: alone(everyAddressAnswers)},
 		{name: "plain PKCE, or none, is told to the client with iss", check: pkceIsRequired},
 		{name: "an unknown client or a foreign redirect sees an HTML page with 400", check: unknownClientSeesPage},
 		{name: "a loopback redirect on another port gets its code", check: otherPortGetsCode},
@@ -40,6 +40,8 @@ func TestBehaviours(t *testing.T) {
 		{name: "a refresh is atomic, and repeating it repeats its answer", check: alone(testRefreshRotatesAndRepeatsALostAnswer)},
 		{name: "refreshes at once share one successor", check: alone(testTwentyParallelRefreshesShareOneSuccessor)},
 		{name: "a refresh token rotated twice ends the family and is written down", check: alone(twiceRotatedEndsFamily)},
+		{name: "a confidential client with no, a wrong or an empty secret is 401", check: secretIsNeeded},
+		{name: "a secret in the body is 401 where Basic was registered, and the other way round", check: secretIsWhereItWasRegistered},
 		{name: "a repeated parameter at the token endpoint is 400 in JSON", check: alone(testNoParameterMayRepeat)},
 		{name: "JSON at the token endpoint is 400, and GET is 405", check: alone(testTokenEndpointTakesFormsByPostOnly)},
 		{name: "revoking the refresh token ends its access token at once", check: revocationEndsGrant},
@@ -166,6 +168,85 @@ func corsAtMCP(t *testing.T, g *gateway) {
 				t.Errorf("%s from %s: a cache may give the answer to another origin (Vary %q)", method, origin, vary)
 			}
 		}
+	}
+}
+
+// everyAddressAnswers dereferences whatever is an address of the gateway in any
+// of its documents: 404 is no answer.
+func everyAddressAnswers(t *testing.T) {
+	t.Parallel()
+	g, _ := inspected(t, wideRates)
+	paths := []string{oauth.PathServerMetadata, oauth.PathOpenIDConfiguration}
+	for _, path := range resourceForms {
+		paths = append(paths, oauth.PathResourceMetadata+path)
+	}
+	found := make(map[string]bool)
+	for _, path := range paths {
+		var members map[string]any
+		g.document(path, &members)
+		for name, value := range members {
+			values, ok := value.([]any)
+			if !ok {
+				values = []any{value}
+			}
+			for _, value := range values {
+				if address, ok := value.(string); ok && strings.Contains(address, "://") {
+					found[address] = true
+					if !strings.HasPrefix(address, g.url) {
+						t.Errorf("%s: %s leads to %s", path, name, address)
+					}
+				}
+			}
+		}
+	}
+	for address := range found {
+		if page, _ := newBrowser(t).get(address); page.status == http.StatusNotFound || page.status >= http.StatusInternalServerError {
+			t.Errorf("%s: status %d", address, page.status)
+		}
+	}
+	// The issuer, which is a resource too, five spellings more and five endpoints.
+	if len(found) != 11 {
+		t.Errorf("%d addresses, want 11: %v", len(found), found)
+	}
+}
+
+func secretIsNeeded(t *testing.T, g *gateway) {
+	for _, method := range []string{oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost} {
+		info := g.registerAs(method, serverRedirect)
+		a := newAuthorization(info.ClientID)
+		form := g.codeForm(a, g.visit(newBrowser(t), a, serverRedirect, "Ada", true, nil).Get("code"), serverRedirect)
+		unnamed := with(form, "client_id", "")
+		emptyInBody := with(form)
+		emptyInBody["client_secret"] = []string{""}
+		for name, try := range map[string]struct {
+			form   url.Values
+			header http.Header
+		}{
+			"no secret": {form: form}, "an empty secret in the body": {form: emptyInBody}, "an empty secret in the header": {form: unnamed, header: basic(info.ClientID, "")},
+			"a wrong secret in the body": {form: with(form, "client_secret", "x")}, "a wrong secret in the header": {form: unnamed, header: basic(info.ClientID, "x")},
+			"the client_id as its secret": {form: unnamed, header: basic(info.ClientID, info.ClientID)},
+		} {
+			got := g.send("/token", try.form, try.header)
+			got.wants(t, http.StatusUnauthorized, oauth.CodeInvalidClient, "did not prove")
+			if got.AccessToken != "" || strings.HasPrefix(got.header.Get("WWW-Authenticate"), "Basic ") != (try.header != nil) {
+				t.Errorf("%s, %s: challenge %q, %s", method, name, got.header.Get("WWW-Authenticate"), got.body)
+			}
+		}
+		proved, header := proving(info, form)
+		if got := g.send("/token", proved, header); got.status != http.StatusOK {
+			t.Errorf("%s: the code is burnt: %d %s", method, got.status, got.body)
+		}
+	}
+}
+
+func secretIsWhereItWasRegistered(t *testing.T, g *gateway) {
+	inHeader, inBody := g.registerAs(oauth.AuthMethodSecretBasic, serverRedirect), g.registerAs(oauth.AuthMethodSecretPost, serverRedirect)
+	form := g.refreshForm("", "mcprt_x")
+	g.send("/token", with(form, "client_id", inHeader.ClientID, "client_secret", inHeader.ClientSecret), nil).wants(t, http.StatusUnauthorized, oauth.CodeInvalidClient, "did not prove")
+	g.send("/token", with(form, "client_id", ""), basic(inBody.ClientID, inBody.ClientSecret)).wants(t, http.StatusUnauthorized, oauth.CodeInvalidClient, "did not prove")
+	for _, info := range []oauth.ClientInformation{inHeader, inBody} {
+		proved, header := proving(info, form)
+		g.send("/token", proved, header).wants(t, http.StatusBadRequest, oauth.CodeInvalidGrant, "unknown")
 	}
 }
 
