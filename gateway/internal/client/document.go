@@ -101,15 +101,24 @@ func readDocument(id string, body []byte) (Client, error) {
 	if doc.ApplicationType == applicationNative {
 		c.ApplicationType = applicationNative
 	}
-	if c.AuthMethod, err = documentAuthMethod(doc); err != nil {
+	if c.AuthMethod, c.keys, err = documentProof(doc); err != nil {
 		return refuse("%w", err)
 	}
-	if c.AuthMethod == oauth.AuthMethodPrivateKeyJWT {
-		if c.keys, err = documentKeys(doc); err != nil {
-			return refuse("%w", err)
-		}
-	}
 	return c, nil
+}
+
+// documentProof is how the client proves who it is, and by which keys.
+func documentProof(doc metadataDocument) (string, keySource, error) {
+	// "MUST NOT" be there, needed or not, as with a secret (§4).
+	if exposesKey(doc.JWKS) {
+		return "", keySource{}, fmt.Errorf("has jwks that are refused: %w", errSecretKey)
+	}
+	method, err := documentAuthMethod(doc)
+	if err != nil || method != oauth.AuthMethodPrivateKeyJWT {
+		return method, keySource{}, err
+	}
+	keys, err := documentKeys(doc)
+	return method, keys, err
 }
 
 // documentAuthMethod chooses how the client identifies itself. "MUST NOT ...

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -50,16 +51,10 @@ func readKeys(data []byte) ([]jose.JSONWebKey, error) {
 	}
 	var keys []jose.JSONWebKey
 	for _, raw := range set.Keys {
-		var secrets struct {
-			Type string          `json:"kty"`
-			D    json.RawMessage `json:"d"`
-			K    json.RawMessage `json:"k"`
-		}
-		if err := json.Unmarshal(raw, &secrets); err != nil {
+		if secret, err := secretKey(raw); err != nil {
 			return nil, errors.New("one of them is not an object")
-		}
-		if secrets.Type == "oct" || present(secrets.D) || present(secrets.K) {
-			return nil, errors.New("one of them is a private or a symmetric key")
+		} else if secret {
+			return nil, errSecretKey
 		}
 		var key jose.JSONWebKey
 		if key.UnmarshalJSON(raw) == nil && usableKey(key) {
@@ -70,6 +65,46 @@ func readKeys(data []byte) ([]jose.JSONWebKey, error) {
 		return nil, errors.New("none of them can check a signature")
 	}
 	return keys, nil
+}
+
+var errSecretKey = errors.New("one of them is a private or a symmetric key")
+
+// secretKey reports whether a JWK holds more than a public key (RFC 7518 §6;
+// priv is where post-quantum keys have it).
+func secretKey(raw json.RawMessage) (bool, error) {
+	var key struct {
+		Type string          `json:"kty"`
+		D    json.RawMessage `json:"d"`
+		K    json.RawMessage `json:"k"`
+		P    json.RawMessage `json:"p"`
+		Q    json.RawMessage `json:"q"`
+		DP   json.RawMessage `json:"dp"`
+		DQ   json.RawMessage `json:"dq"`
+		QI   json.RawMessage `json:"qi"`
+		Oth  json.RawMessage `json:"oth"`
+		Priv json.RawMessage `json:"priv"`
+	}
+	if err := json.Unmarshal(raw, &key); err != nil {
+		return false, err
+	}
+	secrets := []json.RawMessage{key.D, key.K, key.P, key.Q, key.DP, key.DQ, key.QI, key.Oth, key.Priv}
+	return key.Type == "oct" || slices.ContainsFunc(secrets, present), nil
+}
+
+// exposesKey reports whether a set that nobody needs has a secret in it: the
+// client's developer should hear of it. What is wrong with it otherwise is
+// nobody's concern.
+func exposesKey(jwks json.RawMessage) bool {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if !present(jwks) || json.Unmarshal(jwks, &set) != nil {
+		return false
+	}
+	return slices.ContainsFunc(set.Keys, func(raw json.RawMessage) bool {
+		secret, err := secretKey(raw)
+		return secret && err == nil
+	})
 }
 
 func usableKey(key jose.JSONWebKey) bool {
