@@ -39,16 +39,19 @@ func (g *gateway) consentPage(b *browser, document string, change func(url.Value
 }
 
 func consentPageSaysAll(t *testing.T, g *gateway) {
+	long := strings.Repeat("callback", 50)
 	for _, tt := range []struct {
 		name, document, redirect string
 		says                     []string
 	}{
 		{name: "a remote client", document: `{"client_name":"Some client","redirect_uris":["https://a.example:8443/cb"]}`, redirect: "https://a.example:8443/cb",
-			says: []string{"Some client", "<strong><code>a.example:8443</code></strong>", "nobody has checked it"}},
+			says: []string{"Some client", "<strong><code>a.example:8443</code></strong>", "Its whole address is <code>https://a.example:8443/cb</code>", "nobody has checked it"}},
 		{name: "a client on this computer", document: `{"client_name":"Some client","redirect_uris":["http://127.0.0.1/cb"]}`, redirect: "http://127.0.0.1:4000/cb",
-			says: []string{"Some client", "program on this computer", "127.0.0.1:4000", "only if you have just started this"}},
+			says: []string{"Some client", "program on this computer", "127.0.0.1:4000", "Its whole address is <code>http://127.0.0.1:4000/cb</code>", "only if you have just started this"}},
 		{name: "a client without a name", document: `{"redirect_uris":["https://a.example/cb"]}`, redirect: "https://a.example/cb",
 			says: []string{"A program asks", "a.example"}},
+		{name: "a client at a long address", document: `{"redirect_uris":["https://a.example/` + long + `?x=1&y"]}`, redirect: "https://a.example/" + long + "?x=1&y",
+			says: []string{`class="address"`, "<code>https://a.example/" + long + "?x=1&amp;y</code>", ".address { color: var(--soft); font-size: .9rem; overflow-wrap: anywhere; }"}},
 	} {
 		page := g.consentPage(newBrowser(t), tt.document, func(q url.Values) { q.Set("redirect_uri", tt.redirect) })
 		for _, want := range append(tt.says, "list the tools you may use", "stay signed in", "sign in with Microsoft", "Deny", strings.TrimPrefix(g.url, "http://")) {

@@ -166,6 +166,7 @@ func documentIsComplete(t *testing.T) {
 		{path: "/secret", changes: map[string]any{"client_secret": "s"}, says: "anybody can read"},
 		{path: "/empty-secret", changes: map[string]any{"client_secret": ""}, says: "anybody can read"},
 		{path: "/expiry", changes: map[string]any{"client_secret_expires_at": 0}, says: "anybody can read"},
+		{path: "/key", changes: map[string]any{"jwks": map[string]any{"keys": []any{map[string]any{"kty": "oct", "k": "c2VjcmV0"}}}}, says: "a private or a symmetric key"},
 		{path: "/basic", changes: map[string]any{"token_endpoint_auth_method": "client_secret_basic"}, says: "neither none nor private_key_jwt"},
 		{path: "/post", changes: map[string]any{"token_endpoint_auth_method": "client_secret_post"}, says: "neither none nor private_key_jwt"},
 		{path: "/jwt", changes: map[string]any{"token_endpoint_auth_method": "client_secret_jwt"}, says: "neither none nor private_key_jwt"},
