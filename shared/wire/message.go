@@ -107,6 +107,40 @@ func Parse(data []byte) (Message, error) {
 	return m, nil
 }
 
+// Batch cuts a JSON-RPC batch (JSON-RPC 2.0 §6) into its messages, each of which
+// is still to be parsed. The error is an *Error.
+func Batch(data []byte) ([]json.RawMessage, error) {
+	if !utf8.Valid(data) {
+		return nil, &Error{CodeParse, "the batch is not valid UTF-8"}
+	}
+	s := scanner{data: data}
+	if s.space(); s.peek() != '[' {
+		return nil, &Error{CodeInvalidRequest, "the batch is not an array"}
+	}
+	if err := s.value(levelDeep, 0); err != nil {
+		return nil, err
+	}
+	if s.space(); s.pos != len(data) {
+		return nil, s.syntax("there is data after the batch")
+	}
+	if s.refusal != "" {
+		return nil, &Error{CodeInvalidRequest, s.refusal}
+	}
+	var parts []json.RawMessage
+	s = scanner{data: data}
+	s.space()
+	s.pos++
+	for s.space(); s.peek() != ']' && s.pos < len(data); s.space() {
+		start := s.pos
+		s.skip()
+		parts = append(parts, data[start:s.pos])
+		if s.space(); s.peek() == ',' {
+			s.pos++
+		}
+	}
+	return parts, nil
+}
+
 // classify tells the kind from which members there are, and refuses mixtures.
 func (s *scanner) classify(m *Message) {
 	hasResult, hasError := m.Result != nil, m.Error != nil

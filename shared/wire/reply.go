@@ -20,6 +20,9 @@ const (
 	// CodeHeaderMismatch: an Mcp-* header is missing, malformed or differs
 	// from the body.
 	CodeHeaderMismatch = -32020
+	// CodeMissingCapability: the client would have to do what it has not said
+	// that it can.
+	CodeMissingCapability = -32021
 	// CodeUnsupportedVersion: the protocol revision is not served.
 	CodeUnsupportedVersion = -32022
 )

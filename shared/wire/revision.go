@@ -43,10 +43,9 @@ var revisions = []struct {
 }{
 	{Revision20260728, EraModern, true},
 	{Revision20251125, EraLegacy, true},
-	// Of what is served now, 2025-06-18 differs from 2025-11-25 in nothing.
 	{Revision20250618, EraLegacy, true},
-	{Revision20250326, EraLegacy, false},
-	{Revision20241105, EraLegacy, false},
+	{Revision20250326, EraLegacy, true},
+	{Revision20241105, EraLegacy, true},
 }
 
 // Serves reports whether the revision is served in that era.

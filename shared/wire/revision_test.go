@@ -10,7 +10,7 @@ import (
 func TestServedRevisionsAreNewestFirst(t *testing.T) {
 	t.Parallel()
 	served := wire.ServedRevisions()
-	want := []string{wire.Revision20260728, wire.Revision20251125, wire.Revision20250618}
+	want := []string{wire.Revision20260728, wire.Revision20251125, wire.Revision20250618, wire.Revision20250326, wire.Revision20241105}
 	if !slices.Equal(served, want) {
 		t.Errorf("got %v, want %v", served, want)
 	}
@@ -27,9 +27,9 @@ func TestServesInItsEraOnly(t *testing.T) {
 	}{
 		"the current revision":                   {version: "2026-07-28", modern: true},
 		"the last revision with a handshake":     {version: "2025-11-25", legacy: true},
-		"the one before, which is the same here": {version: "2025-06-18", legacy: true},
-		"the one with batches":                   {version: "2025-03-26"},
-		"the first":                              {version: "2024-11-05"},
+		"the one before": {version: "2025-06-18", legacy: true},
+		"the one with batches":                   {version: "2025-03-26", legacy: true},
+		"the first":                              {version: "2024-11-05", legacy: true},
 		"one to come":                            {version: "2027-03-01"},
 		"nonsense":                               {version: "2026-07-28 "},
 		"nothing":                                {version: ""},

@@ -112,7 +112,7 @@ func askedRevision(c *call) string {
 
 // genericResult is what any server can be said to have: lists, that may change.
 func (r *Relay) genericResult(asked string) json.RawMessage {
-	if !wire.Serves(asked, wire.EraLegacy) && asked != wire.Revision20241105 && asked != wire.Revision20250326 {
+	if !wire.Serves(asked, wire.EraLegacy) {
 		asked = wire.LatestLegacy
 	}
 	changes := map[string]bool{"listChanged": true}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mcp-gateway/gateway/internal/catalog"
 	"mcp-gateway/gateway/internal/config"
 	"mcp-gateway/gateway/internal/keyring"
 	"mcp-gateway/gateway/internal/store/sqlite"
@@ -40,6 +41,8 @@ type Options struct {
 	// Fetch, if set, fetches what clients publish instead of a client that
 	// reaches public addresses alone: for tests.
 	Fetch *http.Client
+	// Pack is served besides the tools: for tests.
+	Pack catalog.Pack
 	// Ready, if set, is called once when requests are answered.
 	Ready func(net.Addr)
 }
@@ -65,7 +68,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 	}
 	c := newCore(o.Config, ring, db, o.Logger)
-	handler, endStreams, err := build(o.Config, c, fetch, o.Logger)
+	g, err := build(o.Config, c, outside{fetch: fetch, pack: o.Pack}, o.Logger)
 	if err != nil {
 		return err
 	}
@@ -75,14 +78,13 @@ func Run(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
-	return serve(ctx, o, parts{core: c, handler: handler, endStreams: endStreams}, listener)
+	return serve(ctx, o, parts{core: c, gateway: g}, listener)
 }
 
 // parts are what a run serves with.
 type parts struct {
 	core
-	handler    http.Handler
-	endStreams func()
+	gateway
 }
 
 func serve(ctx context.Context, o Options, p parts, listener net.Listener) error {
@@ -94,6 +96,7 @@ func serve(ctx context.Context, o Options, p parts, listener net.Listener) error
 	group.Go(func() error { return p.db.Run(storeCtx) })
 	group.Go(func() error { collect(ctx, p.db, o.Logger); return nil })
 	group.Go(func() error { p.ring.Watch(ctx, o.Logger); return nil })
+	group.Go(func() error { p.run(ctx); return nil })
 
 	administered := administer(ctx, group, o, p.core)
 

@@ -79,11 +79,11 @@ func newBenched(b *testing.B) *benched {
 	g := &benched{db: runStore(b, filepath.Join(dir, "gateway.db")), clientID: info.ClientID, verifier: oauth.NewVerifier()}
 	// What is logged is made, as in the product, and goes nowhere.
 	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
-	handler, _, err := build(cfg, newCore(cfg, ring, g.db, logger), http.DefaultClient, logger)
+	whole, err := build(cfg, newCore(cfg, ring, g.db, logger), outside{fetch: http.DefaultClient}, logger)
 	if err != nil {
 		b.Fatal(err)
 	}
-	g.address = listenOn(b, handler)
+	g.address = listenOn(b, whole.handler)
 	return g
 }
 

@@ -40,17 +40,31 @@ func newCore(cfg *config.Config, ring *keyring.Ring, db *sqlite.Store, logger *s
 	}, db)}
 }
 
-// build wires the parts and returns the whole gateway as one handler, with what
-// ends its streams. It starts nothing and calls nobody.
-func build(cfg *config.Config, c core, fetch *http.Client, logger *slog.Logger) (handler http.Handler, endStreams func(), err error) {
+// outside is what a gateway is given besides its configuration: how documents of
+// clients are fetched, and what tests serve.
+type outside struct {
+	fetch *http.Client
+	pack  catalog.Pack
+}
+
+// gateway is a whole gateway: a handler, what passes on what changes until its
+// context ends, and what ends the streams.
+type gateway struct {
+	handler    http.Handler
+	run        func(context.Context)
+	endStreams func()
+}
+
+// build wires the parts. It starts nothing and calls nobody.
+func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (gateway, error) {
 	db, ring, trail, tokens := c.db, c.ring, c.trail, c.tokens
 	policy, err := access.New(rules(cfg.Access), toolScopes(cfg.Scopes)...)
 	if err != nil {
-		return nil, nil, err
+		return gateway{}, err
 	}
 	public, err := url.Parse(cfg.PublicURL)
 	if err != nil {
-		return nil, nil, fmt.Errorf("public URL: %w", err)
+		return gateway{}, fmt.Errorf("public URL: %w", err)
 	}
 	addresses := limit.Addresses{Trusted: cfg.TrustedProxies}
 	login, err := entra.New(entra.Config{
@@ -59,10 +73,10 @@ func build(cfg *config.Config, c core, fetch *http.Client, logger *slog.Logger) 
 		InsecureAllowHTTP: cfg.InsecureDevelopment, Logger: logger,
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("microsoft: %w", err)
+		return gateway{}, fmt.Errorf("microsoft: %w", err)
 	}
 	clients := client.NewDirectory(client.Config{
-		Ring: ring, Store: db, PublicURL: cfg.PublicURL, HTTP: fetch, Logger: logger,
+		Ring: ring, Store: db, PublicURL: cfg.PublicURL, HTTP: outside.fetch, Logger: logger,
 		Registered: registered(cfg.RegisteredClients), Policy: admission(cfg.Clients),
 	})
 	auth, err := authserver.New(authserver.Config{
@@ -81,20 +95,20 @@ func build(cfg *config.Config, c core, fetch *http.Client, logger *slog.Logger) 
 		Limits: limits(cfg.HTTP, addresses),
 	})
 	if err != nil {
-		return nil, nil, err
+		return gateway{}, err
 	}
-	tools, err := catalog.New(catalog.Config{Policy: policy, Version: buildinfo.Version(), Logger: logger})
+	tools, err := catalog.New(catalog.Config{Policy: policy, Version: buildinfo.Version(), Pack: outside.pack, Logger: logger})
 	if err != nil {
-		return nil, nil, err
+		return gateway{}, err
 	}
 	mcp, err := mcphttp.New(mcphttp.Config{
 		Catalog: tools, Policy: policy, Audit: trail, Ring: ring, PublicURL: cfg.PublicURL,
 		AllowedHosts: cfg.HTTP.AllowedHosts, AllowedOrigins: cfg.HTTP.AllowedOrigins, MaxBody: cfg.HTTP.MaxBodyBytes,
 		CallTimeout: cfg.HTTP.CallTimeout, MaxConcurrentPerPrincipal: cfg.HTTP.MaxConcurrentCalls,
-		SessionLifetime: cfg.Tokens.GrantLifetime, Address: addresses.Of, Logger: logger,
+		SessionLifetime: cfg.Tokens.GrantLifetime, Revoked: tokens.Watch, Address: addresses.Of, Logger: logger,
 	})
 	if err != nil {
-		return nil, nil, err
+		return gateway{}, err
 	}
 	mux := http.NewServeMux()
 	auth.Register(mux)
@@ -114,7 +128,7 @@ func build(cfg *config.Config, c core, fetch *http.Client, logger *slog.Logger) 
 		page.WriteFront(w, page.Front{Gateway: public.Host, MCP: cfg.PublicURL + "/mcp", Version: buildinfo.Version()})
 	})
 	health(mux, db)
-	return observe(mux, public.Scheme == "https", addresses, logger), mcp.EndStreams, nil
+	return gateway{handler: observe(mux, public.Scheme == "https", addresses, logger), run: mcp.Run, endStreams: mcp.EndStreams}, nil
 }
 
 // signInTime is how long a consent page can be answered, and how long the

@@ -16,6 +16,8 @@ import (
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -43,16 +45,32 @@ type Config struct {
 	// Tools are served besides the built-in ones. Their handlers must end
 	// when their context does and read arguments with GetRawArguments only.
 	Tools []server.ServerTool
+	// Pack brings what is more than tools. Default none.
+	Pack Pack
 	// Logger gets the reasons of failed tools. Needed.
 	Logger *slog.Logger
 }
 
-// Catalog is a fixed set of tools. It is safe for concurrent use.
+// Pack is more than tools: prompts, resources, completion.
+type Pack struct {
+	Options []server.ServerOption
+	// Install is called once, before anything is served. updated tells who listens
+	// that a resource has changed.
+	Install func(s *server.MCPServer, updated func(uri string))
+}
+
+// Catalog is a set of tools. It is safe for concurrent use.
 type Catalog struct {
 	policy *access.Policy
 	logger *slog.Logger
 	server *server.MCPServer
-	names  map[string]bool
+	// serves is what is advertised, by name.
+	serves map[string]bool
+
+	mu sync.Mutex // guards below
+	// names are the tools that were there from the start.
+	names   map[string]bool
+	updated map[*func(uri string)]bool
 }
 
 // New returns a catalog of the built-in tools and cfg.Tools.
@@ -60,8 +78,8 @@ func New(cfg Config) (*Catalog, error) {
 	if cfg.Policy == nil || cfg.Logger == nil {
 		return nil, errors.New("catalog: a policy and a logger are needed")
 	}
-	c := &Catalog{policy: cfg.Policy, logger: cfg.Logger, names: make(map[string]bool)}
-	c.server = server.NewMCPServer("mcp-gateway", cfg.Version,
+	c := &Catalog{policy: cfg.Policy, logger: cfg.Logger, names: make(map[string]bool), updated: make(map[*func(string)]bool)}
+	c.server = server.NewMCPServer("mcp-gateway", cfg.Version, slices.Concat([]server.ServerOption{
 		server.WithTitle("MCP Gateway"),
 		server.WithInstructions(instructions),
 		// false: the set is fixed, so nothing ever announces a change.
@@ -70,7 +88,7 @@ func New(cfg Config) (*Catalog, error) {
 		server.WithToolHandlerMiddleware(c.guarded),
 		// The list depends on who asks, so no shared cache may keep it.
 		server.WithCacheHints(0, mcp.CacheScopePrivate),
-	)
+	}, cfg.Pack.Options)...)
 	for _, tool := range slices.Concat(mathTools(), []server.ServerTool{whoamiTool()}, cfg.Tools) {
 		name := tool.Tool.Name
 		if !toolName.MatchString(name) {
@@ -85,11 +103,87 @@ func New(cfg Config) (*Catalog, error) {
 		c.names[name] = true
 		c.server.AddTools(tool)
 	}
+	if cfg.Pack.Install != nil {
+		cfg.Pack.Install(c.server, c.changed)
+	}
+	c.serves = advertised(c.server)
 	return c, nil
 }
 
+// advertised asks a server what it says that it can do.
+func advertised(s *server.MCPServer) map[string]bool {
+	response, _ := s.HandleMessage(context.Background(), json.RawMessage(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"`+
+		mcp.LATEST_PROTOCOL_VERSION+`","capabilities":{},"clientInfo":{"name":"","version":""}}}`)).(mcp.JSONRPCResponse)
+	result, _ := response.Result.(mcp.InitializeResult)
+	can := result.Capabilities
+	return map[string]bool{
+		"tools.listChanged": can.Tools != nil && can.Tools.ListChanged,
+		"prompts":           can.Prompts != nil, "prompts.listChanged": can.Prompts != nil && can.Prompts.ListChanged,
+		"resources": can.Resources != nil, "resources.listChanged": can.Resources != nil && can.Resources.ListChanged,
+		"resources.subscribe": can.Resources != nil && can.Resources.Subscribe,
+		"completions":         can.Completions != nil, "logging": can.Logging != nil,
+	}
+}
+
+// Serves reports whether something is advertised: "prompts", "resources",
+// "resources.subscribe", "completions", "logging", or a list that can change, such as
+// "tools.listChanged".
+func (c *Catalog) Serves(what string) bool { return c.serves[what] }
+
 // Has reports whether there is a tool of that name, for whomever.
-func (c *Catalog) Has(tool string) bool { return c.names[tool] }
+func (c *Catalog) Has(tool string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names[tool] || c.server.GetTool(tool) != nil
+}
+
+// changed tells who listens that a resource has changed.
+func (c *Catalog) changed(uri string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for tell := range c.updated {
+		(*tell)(uri)
+	}
+}
+
+// Listen calls changed for each list that changes and updated for each resource,
+// until ctx ends. Neither may wait for anything.
+func (c *Catalog) Listen(ctx context.Context, changed func(list string), updated func(uri string)) {
+	c.mu.Lock()
+	c.updated[&updated] = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.updated, &updated)
+	}()
+	ear := &ear{heard: make(chan mcp.JSONRPCNotification, 1024)}
+	if err := c.server.RegisterSession(ctx, ear); err != nil {
+		c.logger.ErrorContext(ctx, "changes of lists cannot be heard", slog.Any("error", err))
+		<-ctx.Done()
+		return
+	}
+	defer c.server.UnregisterSession(context.WithoutCancel(ctx), ear.SessionID())
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case n := <-ear.heard:
+			if list, ok := strings.CutSuffix(strings.TrimPrefix(n.Method, "notifications/"), "/list_changed"); ok {
+				changed(list)
+			}
+		}
+	}
+}
+
+// ear is the one session that mcp-go sends what is for everybody: the edge knows
+// the clients, and mcp-go would drop what a slow one does not take.
+type ear struct{ heard chan mcp.JSONRPCNotification }
+
+func (*ear) Initialize()                                           {}
+func (*ear) Initialized() bool                                     { return true }
+func (e *ear) NotificationChannel() chan<- mcp.JSONRPCNotification { return e.heard }
+func (e *ear) SessionID() string                                   { return fmt.Sprintf("ear %p", e) }
 
 type argumentsKey struct{}
 
@@ -100,8 +194,8 @@ type argumentsKey struct{}
 // would decode them into float64, which fails for numbers beyond 1.8e308 and
 // costs time for all others; this way the tool gets the client's bytes. nil
 // means that there are none.
-func (c *Catalog) Handle(ctx context.Context, message, arguments json.RawMessage) mcp.JSONRPCMessage {
-	return c.server.HandleMessage(context.WithValue(ctx, argumentsKey{}, arguments), message)
+func (c *Catalog) Handle(ctx context.Context, client server.ClientSession, message, arguments json.RawMessage) mcp.JSONRPCMessage {
+	return c.server.HandleMessage(c.server.WithContext(context.WithValue(ctx, argumentsKey{}, arguments), client), message)
 }
 
 // visible is the list filter. mcp-go asks it again before each call.

@@ -70,7 +70,7 @@ type result struct {
 func ask(t testing.TB, c *catalog.Catalog, p *access.Principal, method, params, arguments string) result {
 	t.Helper()
 	ctx := access.WithPrincipal(t.Context(), p)
-	message := c.Handle(ctx, json.RawMessage(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`), json.RawMessage(arguments))
+	message := c.Handle(ctx, nil, json.RawMessage(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`), json.RawMessage(arguments))
 	data, err := json.Marshal(message)
 	if err != nil {
 		t.Fatal(err)

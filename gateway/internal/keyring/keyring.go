@@ -45,10 +45,12 @@ const (
 	Session Purpose = "mcp session v1"
 	// BrowserPerson seals who signed in last into a browser's cookie.
 	BrowserPerson Purpose = "browser person v1"
+	// RequestState seals the state of a request that takes several rounds.
+	RequestState Purpose = "mcp request state v1"
 )
 
 // purposes are all of the above: keys are derived once, at construction.
-var purposes = []Purpose{ClientRegistration, ConsentForm, LoginState, Session, BrowserPerson}
+var purposes = []Purpose{ClientRegistration, ConsentForm, LoginState, Session, BrowserPerson, RequestState}
 
 // ErrOpen is returned for anything that this ring did not seal for that
 // purpose and context.

@@ -20,22 +20,22 @@ func checkMedia(header http.Header) *fault {
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return badRequest("the body must not be compressed").withStatus(http.StatusUnsupportedMediaType)
 	}
-	if !acceptsJSON(header["Accept"]) {
+	if !accepts(header["Accept"], "application/json", "application/*") {
 		return badRequest("the client must accept application/json").withStatus(http.StatusNotAcceptable)
 	}
 	return nil
 }
 
-// acceptsJSON reports whether an Accept header (RFC 9110 §12.5.1) lets the
-// answer be application/json. Without the header anything may be.
-func acceptsJSON(accept []string) bool {
+// accepts reports whether an Accept header (RFC 9110 §12.5.1) allows a media type
+// that is within a range. Without the header anything is allowed.
+func accepts(accept []string, mediaType, within string) bool {
 	if len(accept) == 0 {
 		return true
 	}
 	for _, line := range accept {
 		for element := range strings.SplitSeq(line, ",") {
 			mediaRange, params, err := mime.ParseMediaType(element)
-			if err != nil || mediaRange != "application/json" && mediaRange != "application/*" && mediaRange != "*/*" {
+			if err != nil || mediaRange != mediaType && mediaRange != within && mediaRange != "*/*" {
 				continue
 			}
 			if q, err := strconv.ParseFloat(params["q"], 64); err == nil && q == 0 {

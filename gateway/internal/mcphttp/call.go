@@ -57,7 +57,10 @@ func (h *Handler) call(ctx context.Context, x *exchange, params json.RawMessage)
 	}
 	ctx, done := h.bounded(ctx, x)
 	defer done()
-	result, f := h.run(ctx, x.msg.Method, params, arguments)
+	result, f := h.run(ctx, x, params, arguments)
+	if f == nil {
+		result, f = h.rounds(x, result)
+	}
 	outcome, reason := audit.OutcomeOK, decision.Rule
 	switch {
 	case f != nil:

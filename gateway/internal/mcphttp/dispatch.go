@@ -17,36 +17,56 @@ import (
 // method is a method that is served beside initialize.
 type method struct {
 	legacy, modern bool
-	// text lists the members of params that are handed on; all are optional
-	// strings to mcp-go. Nothing else of the client's params reaches it.
-	text []string
+	// members of params are handed on, each with the first byte that its JSON
+	// may have. Nothing else of the client's params reaches mcp-go.
+	members map[string]string
+	// needs is what must have been advertised for it, if anything.
+	needs capability
 }
+
+// The first bytes of JSON values.
+const (
+	isText   = `"`
+	isObject = `{`
+)
 
 // methods is all that is served. Whatever is not in it does not exist,
 // although mcp-go would answer more: what is not advertised is not served.
 var methods = map[string]method{
 	"ping":            {legacy: true},
 	"server/discover": {modern: true},
-	"tools/list":      {legacy: true, modern: true, text: []string{"cursor"}},
-	"tools/call":      {legacy: true, modern: true, text: []string{"name"}},
-}
 
-// modernMeta makes a request modern to mcp-go. The client's own _meta stays
-// outside: it was checked, nothing served reads more of it, and mcp-go takes a
-// request for a legacy one if it cannot decode a number in there.
-const modernMeta = `"_meta":{"` + wire.MetaProtocolVersion + `":"` + wire.Revision20260728 + `","` +
-	wire.MetaClientCapabilities + `":{}}`
+	"tools/list": {legacy: true, modern: true, members: map[string]string{"cursor": isText}},
+	"tools/call": {legacy: true, modern: true, members: map[string]string{"name": isText, "inputResponses": isObject, "requestState": isText}},
+
+	"prompts/list": {legacy: true, modern: true, needs: canPrompts, members: map[string]string{"cursor": isText}},
+	"prompts/get": {legacy: true, modern: true, needs: canPrompts,
+		members: map[string]string{"name": isText, "arguments": isObject, "inputResponses": isObject, "requestState": isText}},
+
+	"resources/list":           {legacy: true, modern: true, needs: canResources, members: map[string]string{"cursor": isText}},
+	"resources/templates/list": {legacy: true, modern: true, needs: canResources, members: map[string]string{"cursor": isText}},
+	"resources/read":           {legacy: true, modern: true, needs: canResources, members: map[string]string{"uri": isText}},
+	"resources/subscribe":      {legacy: true, needs: canSubscribe, members: map[string]string{"uri": isText}},
+	"resources/unsubscribe":    {legacy: true, needs: canSubscribe, members: map[string]string{"uri": isText}},
+
+	"completion/complete": {legacy: true, modern: true, needs: canComplete,
+		members: map[string]string{"ref": isObject, "argument": isObject, "context": isObject}},
+	"logging/setLevel": {legacy: true, needs: canLog, members: map[string]string{"level": isText}},
+}
 
 // dispatch is the one way of every request, of either era, to the catalog.
 func (h *Handler) dispatch(ctx context.Context, x *exchange) answer {
 	m, ok := methods[x.msg.Method]
-	if !ok || x.era == wire.EraLegacy && !m.legacy || x.era == wire.EraModern && !m.modern {
+	if !ok || x.era == wire.EraLegacy && !m.legacy || x.era == wire.EraModern && !m.modern || !h.can(m.needs) {
 		return failed(x, &fault{
 			status: http.StatusOK, code: wire.CodeMethodNotFound,
 			message: fmt.Sprintf("method %.80q does not exist", x.msg.Method),
 		})
 	}
-	params, f := m.params(x)
+	if f := h.admit(ctx, x, m); f != nil {
+		return failed(x, f)
+	}
+	params, f := m.params(h, x)
 	if f != nil {
 		return failed(x, f)
 	}
@@ -54,12 +74,33 @@ func (h *Handler) dispatch(ctx context.Context, x *exchange) answer {
 	if x.msg.Method == "tools/call" {
 		result, f = h.call(ctx, x, params)
 	} else {
-		result, f = h.run(ctx, x.msg.Method, params, nil)
+		result, f = h.other(ctx, x, params)
 	}
 	if f != nil {
 		return failed(x, f)
 	}
-	return answer{status: http.StatusOK, body: wire.AppendResult(nil, x.msg.ID, result)}
+	return answer{status: http.StatusOK, body: wire.AppendResult(nil, x.msg.ID, downLevel(x, result))}
+}
+
+// other runs a request that is no call of a tool.
+func (h *Handler) other(ctx context.Context, x *exchange, params json.RawMessage) (json.RawMessage, *fault) {
+	ctx, done := h.bounded(ctx, x)
+	defer done()
+	result, f := h.run(ctx, x, params, nil)
+	if f != nil {
+		return nil, f
+	}
+	return h.rounds(x, result)
+}
+
+// admit refuses what the person has no right to. Prompts and resources have no
+// rules of their own yet: whoever may call every tool may use them.
+func (h *Handler) admit(ctx context.Context, x *exchange, m method) *fault {
+	if m.needs == "" || m.needs == canLog || h.cfg.Policy.Decide(x.principal, "mcp:"+string(m.needs)).Allowed {
+		return nil
+	}
+	h.cfg.Logger.InfoContext(ctx, "request denied", slog.String("method", x.msg.Method))
+	return invalidParams("you may not use this; an administrator can grant it")
 }
 
 // failed answers with a fault. A modern method that does not exist is 404
@@ -73,46 +114,90 @@ func failed(x *exchange, f *fault) answer {
 }
 
 // params composes the params for mcp-go.
-func (m method) params(x *exchange) (json.RawMessage, *fault) {
-	params := []byte{'{'}
-	if x.era == wire.EraModern {
-		params = append(params, modernMeta...)
-	}
-	for _, name := range m.text {
+func (m method) params(h *Handler, x *exchange) (json.RawMessage, *fault) {
+	params := append([]byte(`{"_meta":`), x.meta()...)
+	for _, name := range memberOrder {
+		first, wanted := m.members[name]
 		value, ok := wire.Member(x.msg.Params, name)
-		if !ok {
+		if !wanted || !ok {
 			continue
 		}
-		if value[0] != '"' {
-			return nil, invalidParams("params." + name + " is not a string")
+		if value[0] != first[0] {
+			return nil, invalidParams("params." + name + " is not " + map[string]string{isText: "a string", isObject: "an object"}[first])
 		}
-		if len(params) > 1 {
-			params = append(params, ',')
+		if name == "requestState" {
+			var f *fault
+			if value, f = h.openState(x, value); f != nil {
+				return nil, f
+			}
 		}
-		params = wire.AppendString(params, name)
-		params = append(params, ':')
+		params = append(wire.AppendString(append(params, ','), name), ':')
 		params = append(params, value...)
 	}
 	return append(params, '}'), nil
 }
 
-// run hands one request to the catalog, under an id of our own.
-func (h *Handler) run(ctx context.Context, method string, params, arguments json.RawMessage) (json.RawMessage, *fault) {
-	if method == "server/discover" { // else mcp-go lists all that it knows
+// memberOrder is the order in which members are written.
+var memberOrder = []string{"name", "uri", "cursor", "arguments", "ref", "argument", "context", "level", "inputResponses", "requestState"}
+
+// progressToken stands for the client's own towards mcp-go, which would read a
+// large number as another one.
+const progressToken = `"progressToken":"p"`
+
+// meta is the _meta for mcp-go. The client's own stays outside: it was checked,
+// and mcp-go takes a request for a legacy one if it cannot decode a number in it.
+func (x *exchange) meta() []byte {
+	meta := []byte{'{'}
+	if x.era == wire.EraModern {
+		capabilities, err := json.Marshal(x.capabilities)
+		if err != nil { // cannot be: they were decoded from JSON
+			capabilities = []byte("{}")
+		}
+		meta = append(meta, `"`+wire.MetaProtocolVersion+`":"`+wire.Revision20260728+`","`+wire.MetaClientCapabilities+`":`...)
+		meta = append(meta, capabilities...)
+		if x.logLevel != "" {
+			meta = append(meta, `,"`+wire.MetaLogLevel+`":"`+string(x.logLevel)+`"`...)
+		}
+	}
+	if x.progress != nil {
+		if len(meta) > 1 {
+			meta = append(meta, ',')
+		}
+		meta = append(meta, progressToken...)
+	}
+	return append(meta, '}')
+}
+
+// run hands one request to the catalog, under an id of our own. What the request
+// sends meanwhile has been sent when run returns.
+func (h *Handler) run(ctx context.Context, x *exchange, params, arguments json.RawMessage) (json.RawMessage, *fault) {
+	if x.msg.Method == "server/discover" { // else mcp-go lists all that it knows
 		ctx = server.WithSupportedProtocolVersions(ctx, wire.ServedRevisions())
 	}
 	id := strconv.AppendInt(nil, h.lastID.Add(1), 10)
-	switch response := h.cfg.Catalog.Handle(ctx, wire.AppendRequest(nil, id, method, params), arguments).(type) {
+	v := newView(h, x)
+	response := h.cfg.Catalog.Handle(ctx, v, wire.AppendRequest(nil, id, x.msg.Method, params), arguments)
+	v.close()
+	switch response := response.(type) {
 	case mcp.JSONRPCResponse:
 		result, err := json.Marshal(response.Result)
 		if err == nil {
 			return result, nil
 		}
-		h.cfg.Logger.ErrorContext(ctx, "result cannot be encoded", slog.String("method", method), slog.Any("error", err))
+		h.cfg.Logger.ErrorContext(ctx, "result cannot be encoded", slog.String("method", x.msg.Method), slog.Any("error", err))
 	case mcp.JSONRPCError:
-		return nil, &fault{status: http.StatusOK, code: response.Error.Code, message: response.Error.Message}
+		return nil, rpcFault(response)
 	default:
-		h.cfg.Logger.ErrorContext(ctx, "request has no response", slog.String("method", method))
+		h.cfg.Logger.ErrorContext(ctx, "request has no response", slog.String("method", x.msg.Method))
 	}
 	return nil, &fault{status: http.StatusOK, code: wire.CodeInternal, message: "the gateway made a mistake; it is in its log"}
+}
+
+// rpcFault is an error of the catalog.
+func rpcFault(e mcp.JSONRPCError) *fault {
+	f := &fault{status: http.StatusOK, code: e.Error.Code, message: e.Error.Message}
+	if e.Error.Data != nil {
+		f.data, _ = json.Marshal(e.Error.Data) // without it, if it has no JSON form
+	}
+	return f
 }

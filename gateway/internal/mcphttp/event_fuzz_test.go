@@ -19,7 +19,7 @@ func FuzzEvent(f *testing.F) {
 	}
 	lines := strings.NewReplacer("\r\n", "\n", "\r", "\n")
 	f.Fuzz(func(t *testing.T, message []byte) {
-		framed := event(message)
+		framed := event("", message)
 		r := wire.NewEventReader(bytes.NewReader(framed), len(framed)+1)
 		got, err := r.Next()
 		if err != nil {

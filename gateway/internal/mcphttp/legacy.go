@@ -14,33 +14,63 @@ import (
 
 // legacy serves a message of the legacy era (MCP 2025-11-25 basic/transports,
 // Streamable HTTP).
-func (h *Handler) legacy(r *http.Request, x *exchange) answer {
+func (h *Handler) legacy(w http.ResponseWriter, r *http.Request, x *exchange) {
 	if x.msg.Kind == wire.KindRequest && x.msg.Method == "initialize" {
-		return h.initialize(r.Context(), x)
+		x.out = nowhere{}
+		h.initialize(r.Context(), x).write(w)
+		return
 	}
 	s, f := h.session(r, x.principal, x.now)
-	if f != nil {
-		return f.answer(x.msg.ID)
+	if f == nil {
+		f = h.join(x, s)
 	}
-	x.session = s.id
-	switch x.msg.Kind {
-	case wire.KindNotification:
-		h.notified(x)
-		return answer{status: http.StatusAccepted}
-	case wire.KindResponse:
-		// The gateway has asked nothing: accepted, as the transport demands,
-		// and without effect.
-		return answer{status: http.StatusAccepted}
-	default:
-		// "Disconnection SHOULD NOT be interpreted as the client cancelling
-		// its request" (2025-11-25, Sending Messages to the Server).
-		return h.dispatch(context.WithoutCancel(r.Context()), x)
+	if f != nil {
+		f.answer(x.msg.ID).write(w)
+		return
+	}
+	if x.msg.Kind != wire.KindRequest {
+		h.taken(x)
+		answer{status: http.StatusAccepted}.write(w)
+		return
+	}
+	// What can be come back for is kept (2025-11-25, Resumability and Redelivery);
+	// clients of before do not know an event without data.
+	var kept *events
+	if x.revision >= wire.Revision20251125 && x.msg.Method == "tools/call" {
+		kept = x.state.open(x.now)
+	}
+	reply := newReply(w, r, kept)
+	x.out = reply
+	reply.late()
+	// "Disconnection SHOULD NOT be interpreted as the client cancelling its
+	// request" (2025-11-25, Sending Messages to the Server).
+	reply.finish(h.dispatch(context.WithoutCancel(r.Context()), x))
+	if kept != nil {
+		kept.end(time.Now())
 	}
 }
 
-// notified takes a notification of a session.
-func (h *Handler) notified(x *exchange) {
-	if x.msg.Method == "notifications/cancelled" {
+// join puts an exchange into a session.
+func (h *Handler) join(x *exchange, s session) *fault {
+	x.session, x.revision = s.id, s.revision
+	if x.state = h.states.of(s.id, x.principal, x.now); x.state == nil {
+		return busy
+	}
+	x.capabilities = s.can.capabilities()
+	return nil
+}
+
+// nowhere is the outlet of a request that has nothing to say before its response.
+type nowhere struct{}
+
+func (nowhere) send([]byte) bool { return false }
+
+// taken takes a notification or a response of a session.
+func (h *Handler) taken(x *exchange) {
+	switch {
+	case x.msg.Kind == wire.KindResponse:
+		x.state.answered(x.msg)
+	case x.msg.Method == "notifications/cancelled":
 		id, _ := wire.Member(x.msg.Params, "requestId")
 		h.calls.stop(callKey{x.session, wire.IDKey(id)})
 	}
@@ -66,15 +96,23 @@ func (h *Handler) initialize(ctx context.Context, x *exchange) answer {
 	if !wire.Serves(version, wire.EraLegacy) {
 		version = wire.LatestLegacy
 	}
-	// Who the client says it is and what it can do changes nothing yet.
+	// Who the client says it is changes nothing.
+	x.revision = version
+	raw, _ = wire.Member(x.msg.Params, "capabilities")
+	can := canOf(capabilitiesOf(raw))
 	params := json.RawMessage(`{"protocolVersion":"` + version + `","capabilities":{},"clientInfo":{"name":"","version":""}}`)
-	result, f := h.run(ctx, x.msg.Method, params, nil)
+	result, f := h.run(ctx, x, params, nil)
 	if f != nil {
 		return f.answer(x.msg.ID)
 	}
+	if x.state != nil { // a stream's, which is its session
+		x.state.mu.Lock()
+		x.state.revision, x.state.can = version, can
+		x.state.mu.Unlock()
+	}
 	return answer{
 		status: http.StatusOK, body: wire.AppendResult(nil, x.msg.ID, result),
-		session: h.sessions.begin(x.principal, version, x.now),
+		session: h.sessions.begin(x.principal, version, can, x.now),
 	}
 }
 
@@ -110,5 +148,6 @@ func (h *Handler) endSession(r *http.Request, p *access.Principal) answer {
 		return f.answer(nil)
 	}
 	h.sessions.end(s, now)
+	h.states.end(s.id, now)
 	return answer{status: http.StatusNoContent}
 }

@@ -51,8 +51,8 @@ func TestInitializeNegotiates(t *testing.T) {
 	tests := map[string]struct{ asked, want string }{
 		"the latest legacy revision":            {"2025-11-25", "2025-11-25"},
 		"the one before":                        {"2025-06-18", "2025-06-18"},
-		"one not served":                        {"2025-03-26", "2025-11-25"},
-		"the oldest":                            {"2024-11-05", "2025-11-25"},
+		"the one with batches":                  {"2025-03-26", "2025-03-26"},
+		"the oldest":                            {"2024-11-05", "2024-11-05"},
 		"the modern one, which has no sessions": {"2026-07-28", "2025-11-25"},
 		"one nobody knows":                      {"1.0", "2025-11-25"},
 	}
@@ -99,7 +99,7 @@ func TestLegacyRefuses(t *testing.T) {
 		"the session of another client":   {g, ping.as("alice-other"), gone, wire.CodeInvalidRequest, "no such session"},
 		"the session of another gateway":  {g, ping.with("Mcp-Session-Id", other.begin("alice").id), gone, wire.CodeInvalidRequest, "no such session"},
 		"an expired session":              {expired, expired.begin("alice").request("7", "ping", "{}"), gone, wire.CodeInvalidRequest, "no such session"},
-		"a version that is not served":    {g, ping.with("MCP-Protocol-Version", "2025-03-26"), bad, wire.CodeInvalidRequest, `"2025-03-26" is not served`},
+		"a version that is not served":    {g, ping.with("MCP-Protocol-Version", "2025-03-27"), bad, wire.CodeInvalidRequest, `"2025-03-27" is not served`},
 		"a version that is none":          {g, ping.with("MCP-Protocol-Version", "latest"), bad, wire.CodeInvalidRequest, `"latest" is not served`},
 		"not the session's version":       {g, ping.with("MCP-Protocol-Version", "2025-06-18"), bad, wire.CodeInvalidRequest, "begun with protocol version 2025-11-25, not 2025-06-18"},
 		"not the older session's version": {g, older.request("7", "ping", "{}"), bad, wire.CodeInvalidRequest, "begun with protocol version 2025-06-18, not 2025-11-25"},

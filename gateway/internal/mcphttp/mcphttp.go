@@ -20,10 +20,12 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
 
 	"mcp-gateway/gateway/internal/access"
 	"mcp-gateway/gateway/internal/keyring"
@@ -34,8 +36,14 @@ import (
 type catalog interface {
 	// Has reports whether there is a tool of that name.
 	Has(tool string) bool
-	// Handle runs one request, with the arguments of a call beside it.
-	Handle(ctx context.Context, message, arguments json.RawMessage) mcp.JSONRPCMessage
+	// Serves reports whether something is advertised, such as "prompts".
+	Serves(what string) bool
+	// Handle runs one request for a client, with the arguments of a call beside
+	// it.
+	Handle(ctx context.Context, client server.ClientSession, message, arguments json.RawMessage) mcp.JSONRPCMessage
+	// Listen calls changed for each list that changes ("tools", "prompts",
+	// "resources") and updated for each resource, until ctx ends.
+	Listen(ctx context.Context, changed func(list string), updated func(uri string))
 }
 
 type auditor interface {
@@ -70,6 +78,10 @@ type Config struct {
 	// SessionLifetime ends a legacy session; the client then starts another
 	// one without signing in. Default 24 h.
 	SessionLifetime time.Duration
+	// Revoked returns a context that also ends when a grant is revoked, and what
+	// to call when that is of no interest any more. Without it streams end with
+	// their token only.
+	Revoked func(ctx context.Context, grantID string) (context.Context, context.CancelFunc)
 	// Address is where a request comes from, for the audit trail.
 	Address func(*http.Request) netip.Addr
 	Logger  *slog.Logger
@@ -80,7 +92,9 @@ type Handler struct {
 	cfg      Config
 	origins  origins
 	sessions *sessions
+	states   *states
 	streams  *streams
+	listens  *listens
 	calls    calls
 	slots    slots
 	// lastID numbers the requests handed to the catalog: the clients' own ids
@@ -105,13 +119,18 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.SessionLifetime <= 0 {
 		cfg.SessionLifetime = 24 * time.Hour
 	}
+	if cfg.Revoked == nil {
+		cfg.Revoked = func(ctx context.Context, _ string) (context.Context, context.CancelFunc) {
+			return context.WithCancel(ctx)
+		}
+	}
 	origins, err := newOrigins(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("mcphttp: %w", err)
 	}
 	return &Handler{
 		cfg: cfg, origins: origins,
-		sessions: newSessions(cfg.Ring, cfg.SessionLifetime), streams: newStreams(),
+		sessions: newSessions(cfg.Ring, cfg.SessionLifetime), states: newStates(), streams: newStreams(), listens: newListens(),
 		slots: slots{limit: cfg.MaxConcurrentPerPrincipal},
 	}, nil
 }
@@ -125,11 +144,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodPost:
-		h.post(w, r, p).write(w)
+		h.post(w, r, p)
+	case http.MethodGet:
+		h.get(w, r, p)
 	case http.MethodDelete:
 		h.endSession(r, p).write(w)
 	default:
-		notAllowed(w, "POST, DELETE", "only POST and DELETE are served; there are no server streams")
+		notAllowed(w, "POST, GET, DELETE", "only POST, GET and DELETE are served")
 	}
 }
 
@@ -144,8 +165,21 @@ type exchange struct {
 	msg       wire.Message
 	era       wire.Era
 	principal *access.Principal
-	// session is the legacy session, zero in the modern era.
+	// revision of the protocol that the client speaks.
+	revision string
+	// session is the legacy session, zero in the modern era, and state what is
+	// remembered of it.
 	session sessionID
+	state   *state
+	// capabilities are what the client can do, progress is its progress token and
+	// logLevel what it wants to hear of logs, in the modern era.
+	capabilities mcp.ClientCapabilities
+	progress     json.RawMessage
+	logLevel     mcp.LoggingLevel
+	// out is where everything goes that is not the response.
+	out outlet
+	// release gives back the place among the calls of the person.
+	release func()
 	// resource is the path of the endpoint, which names its metadata.
 	resource string
 	address  string
@@ -153,28 +187,47 @@ type exchange struct {
 }
 
 // post serves one POST: admission, parse, era, dispatch.
-func (h *Handler) post(w http.ResponseWriter, r *http.Request, p *access.Principal) answer {
+func (h *Handler) post(w http.ResponseWriter, r *http.Request, p *access.Principal) {
 	if f := checkMedia(r.Header); f != nil {
-		return f.answer(nil)
+		f.answer(nil).write(w)
+		return
 	}
 	// Before the body is read, so that waiting bodies are bounded too.
 	if !h.slots.take(p) {
-		return busy.answer(nil)
+		busy.answer(nil).write(w)
+		return
 	}
-	defer h.slots.give(p)
+	release := sync.OnceFunc(func() { h.slots.give(p) })
+	defer release()
 	body, f := h.readBody(w, r)
 	if f != nil {
-		return f.answer(nil)
+		f.answer(nil).write(w)
+		return
 	}
 	msg, err := wire.Parse(body)
+	if errors.Is(err, wire.ErrBatch) {
+		h.batch(w, r, p, body)
+		return
+	}
 	if err != nil {
-		return refusal(err).answer(msg.ID)
+		refusal(err).answer(msg.ID).write(w)
+		return
 	}
-	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, resource: r.URL.Path, address: h.address(r), now: time.Now()}
+	x := h.exchange(r, p, msg)
+	x.release = release
 	if x.era == wire.EraModern {
-		return h.modern(r, x)
+		h.modern(w, r, x)
+		return
 	}
-	return h.legacy(r, x)
+	h.legacy(w, r, x)
+}
+
+func (h *Handler) exchange(r *http.Request, p *access.Principal, msg wire.Message) *exchange {
+	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, resource: r.URL.Path, address: h.address(r), now: time.Now()}
+	if token, ok := msg.Meta("progressToken"); ok && (token[0] == '"' || token[0] == '-' || token[0] >= '0' && token[0] <= '9') {
+		x.progress = token
+	}
+	return x
 }
 
 // eraOf decides per request (MCP 2026-07-28 basic, Versioning): modern if the

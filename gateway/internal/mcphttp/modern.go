@@ -5,27 +5,50 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/mark3labs/mcp-go/mcp"
+
 	"mcp-gateway/shared/wire"
 )
 
 // modern serves a message of the modern era (MCP 2026-07-28 basic/transports,
 // Streamable HTTP). There are no sessions: Mcp-Session-Id is ignored.
-func (h *Handler) modern(r *http.Request, x *exchange) answer {
+func (h *Handler) modern(w http.ResponseWriter, r *http.Request, x *exchange) {
 	switch x.msg.Kind {
 	case wire.KindNotification:
 		// Accepted and without effect. In particular notifications/cancelled
 		// cancels nothing: ids of different clients collide, and over HTTP a
 		// modern client cancels by closing its request.
-		return answer{status: http.StatusAccepted}
+		answer{status: http.StatusAccepted}.write(w)
+		return
 	case wire.KindResponse:
-		return badRequest("a modern client has no request to respond to").answer(x.msg.ID)
+		badRequest("a modern client has no request to respond to").answer(x.msg.ID).write(w)
+		return
 	}
 	if f := checkModern(r.Header, x.msg); f != nil {
-		return f.answer(x.msg.ID)
+		f.answer(x.msg.ID).write(w)
+		return
 	}
+	x.revision = wire.Revision20260728
+	raw, _ := x.msg.Meta(wire.MetaClientCapabilities)
+	x.capabilities = capabilitiesOf(raw)
+	if raw, ok := x.msg.Meta(wire.MetaLogLevel); ok {
+		level, _ := wire.String(raw)
+		if !isLogLevel(level) {
+			invalidParams("params._meta " + wire.MetaLogLevel + " is no log level").withStatus(http.StatusBadRequest).answer(x.msg.ID).write(w)
+			return
+		}
+		x.logLevel = mcp.LoggingLevel(level)
+	}
+	if x.msg.Method == methodListen {
+		h.listen(w, r, x)
+		return
+	}
+	reply := newReply(w, r, nil)
+	x.out = reply
+	reply.late()
 	// The request's context: "client disconnect MUST be treated as
 	// cancellation" (Streamable HTTP, Cancellation).
-	return h.dispatch(r.Context(), x)
+	reply.finish(h.dispatch(r.Context(), x))
 }
 
 // checkModern makes the checks of Streamable HTTP in their order: revision in

@@ -17,7 +17,7 @@ func TestModernDiscover(t *testing.T) {
 	if got.status != http.StatusOK || string(p.ID) != `"d"` {
 		t.Fatalf("got %d %s", got.status, got.body)
 	}
-	if want := []string{"2026-07-28", "2025-11-25", "2025-06-18"}; !slices.Equal(p.Result.SupportedVersions, want) {
+	if want := []string{"2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"}; !slices.Equal(p.Result.SupportedVersions, want) {
 		t.Errorf("supported versions: got %v, want %v", p.Result.SupportedVersions, want)
 	}
 	checkModernResult(t, p)
@@ -175,7 +175,7 @@ func TestAnUnservedVersionIsToldWhatIsServed(t *testing.T) {
 	g := newGateway(t, nil)
 	r := modernRequest("1", "server/discover", "").with("MCP-Protocol-Version", "2027-03-01")
 	r.body = strings.Replace(r.body, `Version":"2026-07-28"`, `Version":"2027-03-01"`, 1)
-	const want = `{"supported":["2026-07-28","2025-11-25","2025-06-18"],"requested":"2027-03-01"}`
+	const want = `{"supported":["2026-07-28","2025-11-25","2025-06-18","2025-03-26","2024-11-05"],"requested":"2027-03-01"}`
 	if got := string(g.send(r).parse(t).Error.Data); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

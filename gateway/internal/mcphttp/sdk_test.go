@@ -36,7 +36,8 @@ func TestTheOfficialClient(t *testing.T) {
 		"2026-07-28": "2026-07-28",
 		"2025-11-25": "2025-11-25",
 		"2025-06-18": "2025-06-18",
-		"2025-03-26": "2025-11-25", // not served: it takes what it is offered
+		"2025-03-26": "2025-03-26",
+		"2024-11-05": "2024-11-05",
 	} {
 		t.Run("asking for "+version, func(t *testing.T) {
 			t.Parallel()

@@ -20,12 +20,14 @@ type sessionID [16]byte
 type session struct {
 	id       sessionID
 	revision string
+	can      can
 	expires  time.Time
 }
 
 const (
-	// sessionBytes is the sealed content: id, expiry in Unix seconds, revision.
-	sessionBytes = len(sessionID{}) + 8 + len(wire.Revision20251125)
+	// sessionBytes is the sealed content: id, expiry in Unix seconds, what the
+	// client can do, revision.
+	sessionBytes = len(sessionID{}) + 8 + 1 + len(wire.Revision20251125)
 	// maxSessionID bounds what is decoded at all; a real id is shorter.
 	maxSessionID = 2 * (sessionBytes + keyring.Overhead)
 	// maxEnded bounds how many ended sessions are remembered. Beyond it the
@@ -52,11 +54,11 @@ func newSessions(ring *keyring.Ring, lifetime time.Duration) *sessions {
 }
 
 // begin returns the id of a new session. It is visible ASCII (base64url).
-func (ss *sessions) begin(p *access.Principal, revision string, now time.Time) string {
+func (ss *sessions) begin(p *access.Principal, revision string, can can, now time.Time) string {
 	content := make([]byte, len(sessionID{}), sessionBytes)
 	_, _ = rand.Read(content) // never fails since Go 1.24
 	content = binary.BigEndian.AppendUint64(content, uint64(now.Add(ss.lifetime).Unix()))
-	content = append(content, revision...)
+	content = append(append(content, byte(can)), revision...)
 	return ss.ring.SealText(keyring.Session, content, owner(p))
 }
 
@@ -74,7 +76,8 @@ func (ss *sessions) find(id string, p *access.Principal, now time.Time) (session
 	s := session{
 		id:       sessionID(content),
 		expires:  time.Unix(int64(binary.BigEndian.Uint64(rest)), 0),
-		revision: string(rest[8:]),
+		can:      can(rest[8]),
+		revision: string(rest[9:]),
 	}
 	// A revision may be served no more by the version of the gateway that
 	// reads the id.

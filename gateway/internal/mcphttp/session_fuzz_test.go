@@ -37,7 +37,7 @@ func FuzzSessionID(f *testing.F) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	ss := newSessions(fuzzRing(f), time.Hour)
 	whose := caller("t", "o", "c")
-	good := ss.begin(whose, wire.LatestLegacy, now)
+	good := ss.begin(whose, wire.LatestLegacy, 0, now)
 	f.Add(uint16(0), uint16(0), "", "t", "o", "c")
 	f.Add(uint16(0), uint16(len(good)), good, "t", "o", "c")
 	f.Add(uint16(len(good)-1), uint16(len(good)), "_", "t", "o", "c") // unused bits
@@ -73,7 +73,7 @@ func FuzzSessionContent(f *testing.F) {
 	ss := newSessions(ring, time.Hour)
 	p := caller("t", "o", "c")
 	content := func(expires uint64, revision string) []byte {
-		return append(binary.BigEndian.AppendUint64(make([]byte, len(sessionID{})), expires), revision...)
+		return append(append(binary.BigEndian.AppendUint64(make([]byte, len(sessionID{})), expires), 0), revision...)
 	}
 	future := uint64(now.Add(time.Hour).Unix())
 	f.Add(content(future, wire.LatestLegacy))
@@ -94,7 +94,7 @@ func FuzzSessionContent(f *testing.F) {
 		if !now.Before(s.expires) || !wire.Serves(s.revision, wire.EraLegacy) {
 			t.Fatalf("%x is found as %+v", content, s)
 		}
-		again := append(binary.BigEndian.AppendUint64(s.id[:], uint64(s.expires.Unix())), s.revision...)
+		again := append(append(binary.BigEndian.AppendUint64(s.id[:], uint64(s.expires.Unix())), byte(s.can)), s.revision...)
 		if string(again) != string(content) {
 			t.Fatalf("%x is printed again as %x", content, again)
 		}

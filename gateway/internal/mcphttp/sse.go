@@ -34,6 +34,7 @@ const (
 // stream is one session of the HTTP+SSE transport.
 type stream struct {
 	id    sessionID
+	state *state // lives as long as the stream
 	owner string
 	who   person
 	out   chan []byte   // answers
@@ -47,7 +48,9 @@ type streams struct {
 	mu      sync.Mutex // guards below
 	open    map[string]*stream
 	persons map[person]int
-	ended   bool
+	// nameless are those that are only counted.
+	nameless int
+	ended    bool
 
 	ending chan struct{} // closed when ended is set
 }
@@ -64,10 +67,11 @@ func (ss *streams) begin(p *access.Principal) (name string, s *stream) {
 		out: make(chan []byte, maxWaiting), gone: make(chan struct{}), slow: make(chan struct{}, 1),
 	}
 	_, _ = rand.Read(s.id[:])
+	s.state = newState(s.owner, s.who)
 	name = rand.Text()
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if ss.ended || ss.persons[s.who] >= maxStreams || len(ss.open) >= maxAllStreams {
+	if ss.ended || ss.persons[s.who] >= maxStreams || len(ss.open)+ss.nameless >= maxAllStreams {
 		return "", nil
 	}
 	ss.open[name] = s
@@ -96,6 +100,40 @@ func (ss *streams) find(name string, p *access.Principal) (s *stream, done func(
 	}
 	s.calls.Add(1)
 	return s, s.calls.Done
+}
+
+// take counts a stream that has no name: of a GET or of a modern client.
+func (ss *streams) take(who person) bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.ended || ss.persons[who] >= maxStreams || len(ss.open)+ss.nameless >= maxAllStreams {
+		return false
+	}
+	ss.persons[who]++
+	ss.nameless++
+	return true
+}
+
+func (ss *streams) give(who person) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.nameless--
+	if ss.persons[who]--; ss.persons[who] == 0 {
+		delete(ss.persons, who)
+	}
+}
+
+// each calls f for every stream with a name.
+func (ss *streams) each(f func(*stream)) {
+	ss.mu.Lock()
+	all := make([]*stream, 0, len(ss.open))
+	for _, s := range ss.open {
+		all = append(all, s)
+	}
+	ss.mu.Unlock()
+	for _, s := range all {
+		f(s)
+	}
 }
 
 // EndStreams ends every stream when the calls on it are answered, and lets no other
@@ -144,21 +182,17 @@ func (h *Handler) openStream(w http.ResponseWriter, r *http.Request, p *access.P
 	// The calls have an owner: what they still do is done before this returns.
 	defer s.calls.Wait()
 	defer h.streams.end(name, s)
+	ctx, stop := h.whileGood(r.Context(), p)
+	defer stop()
 	out := http.NewResponseController(w)
-	// The server's own limits are for requests and answers that end.
-	_ = out.SetReadDeadline(time.Time{})
-	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no")
-	header.Set("X-Content-Type-Options", "nosniff")
+	streamHeaders(w, out)
 	write := func(text []byte) bool {
 		_ = out.SetWriteDeadline(time.Now().Add(writeTime))
 		_, err := w.Write(text)
 		return err == nil && out.Flush() == nil
 	}
 	if write([]byte("event: endpoint\ndata: " + MessagesPath + "?session_id=" + name + "\n\n")) {
-		h.feed(r.Context(), s, write)
+		h.feed(ctx, s, write)
 	}
 }
 
@@ -172,7 +206,7 @@ func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) 
 	for {
 		select {
 		case message := <-s.out:
-			if !write(event(message)) {
+			if !write(event("", message)) {
 				return
 			}
 		case <-alive.C:
@@ -183,7 +217,7 @@ func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) 
 			ending = nil
 			go func() { s.calls.Wait(); close(idle) }() // ends with the calls, which are bounded
 		case <-idle:
-			for len(s.out) > 0 && write(event(<-s.out)) {
+			for len(s.out) > 0 && write(event("", <-s.out)) {
 			}
 			return
 		case <-s.slow:
@@ -195,25 +229,6 @@ func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) 
 			return
 		}
 	}
-}
-
-// event is a message as an event. All three ends of line of a stream are ends of
-// line in the message (HTML standard, §9.2.6), so that none of it is read as a
-// field. JSON does not mind: between its tokens they are alike, and within
-// strings there are none.
-func event(message []byte) []byte {
-	out := make([]byte, 0, len(message)+30)
-	out = append(out, "event: message\ndata: "...)
-	for i, c := range message {
-		switch {
-		case c == '\n' && i > 0 && message[i-1] == '\r': // one end of line, and written
-		case c == '\n' || c == '\r':
-			out = append(out, "\ndata: "...)
-		default:
-			out = append(out, c)
-		}
-	}
-	return append(out, "\n\n"...)
 }
 
 // postMessage takes a message for a stream. Its answer is sent there, and 202 says
@@ -240,13 +255,17 @@ func (h *Handler) postMessage(w http.ResponseWriter, r *http.Request, p *access.
 	if err != nil {
 		return refusal(err).answer(msg.ID)
 	}
-	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, session: s.id, resource: "/sse", address: h.address(r), now: time.Now()}
+	x := h.exchange(r, p, msg)
+	x.session, x.state, x.resource, x.out = s.id, s.state, "/sse", s
+	s.state.mu.Lock()
+	x.revision, x.capabilities = s.state.revision, s.state.can.capabilities()
+	s.state.mu.Unlock()
 	if x.era == wire.EraModern {
 		return badRequest("this revision is served at /mcp only").answer(msg.ID)
 	}
 	switch msg.Kind {
-	case wire.KindNotification:
-		h.notified(x)
+	case wire.KindNotification, wire.KindResponse:
+		h.taken(x)
 	case wire.KindRequest:
 		if f := h.insufficientPost(r.Context(), x); f != nil {
 			return f.answer(msg.ID)
@@ -262,10 +281,11 @@ func (h *Handler) postMessage(w http.ResponseWriter, r *http.Request, p *access.
 	return answer{status: http.StatusAccepted}
 }
 
-// send hands an answer to the stream, which may have gone, or cuts it off.
-func (s *stream) send(message []byte) {
+// send hands a message to the stream, which may have gone, or cuts it off.
+func (s *stream) send(message []byte) bool {
 	select {
 	case s.out <- message:
+		return true
 	case <-s.gone:
 	default:
 		select {
@@ -273,4 +293,5 @@ func (s *stream) send(message []byte) {
 		default:
 		}
 	}
+	return false
 }

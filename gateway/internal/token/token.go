@@ -68,6 +68,7 @@ type Service struct {
 	cfg   Config
 	store tokenStore
 	cache *cache
+	watch watches
 }
 
 // New returns a Service.
@@ -123,7 +124,7 @@ func (s *Service) Redeem(ctx context.Context, code store.Code, withRefresh bool,
 	grant, err := s.store.RedeemCode(ctx, store.Redemption{Code: code.Hash, Access: record, Refresh: refreshRecord, Event: event}, now)
 	if errors.Is(err, store.ErrConsumed) {
 		// The store may just have revoked the grant: forget its tokens.
-		s.cache.dropGrants(code.Grant.ID)
+		s.drop(code.Grant.ID)
 	}
 	if err != nil {
 		return Issued{}, fmt.Errorf("redeem code: %w", err)
@@ -152,7 +153,7 @@ func (s *Service) Refresh(ctx context.Context, presented, clientID string, now t
 		Grace:     s.cfg.RefreshGrace,
 	}, now)
 	if errors.Is(err, store.ErrConsumed) {
-		s.cache.dropGrants(rotated.Grant.ID)
+		s.drop(rotated.Grant.ID)
 	}
 	if err == nil {
 		// Too late to keep it from rotating, which costs nothing: the answer
@@ -176,7 +177,7 @@ func (s *Service) Refresh(ctx context.Context, presented, clientID string, now t
 // Revoke ends a grant and all its tokens.
 func (s *Service) Revoke(ctx context.Context, grantID, reason string, now time.Time) error {
 	err := s.store.RevokeGrant(ctx, grantID, reason, now)
-	s.cache.dropGrants(grantID)
+	s.drop(grantID)
 	if err != nil {
 		return fmt.Errorf("revoke grant %s: %w", grantID, err)
 	}
@@ -193,13 +194,13 @@ func (s *Service) RevokeToken(ctx context.Context, presented, clientID string, n
 	if err != nil {
 		return store.Grant{}, fmt.Errorf("revoke token: %w", err)
 	}
-	s.cache.dropGrants(grant.ID)
+	s.drop(grant.ID)
 	return grant, nil
 }
 
 // Forget has the next use of any token of some grants ask the store: they were
 // revoked there, past this Service.
-func (s *Service) Forget(grantIDs ...string) { s.cache.dropGrants(grantIDs...) }
+func (s *Service) Forget(grantIDs ...string) { s.drop(grantIDs...) }
 
 // Verify returns whom an access token speaks for. Errors are the store's
 // sentinels; any other error means that the store could not answer, which is

@@ -1,0 +1,147 @@
+package mcphttp
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// outlet is where the messages about one request go that are not its response:
+// progress, logs, questions to the client.
+type outlet interface {
+	// send hands over a message, and reports whether it may arrive.
+	send(message []byte) bool
+}
+
+// streamAfter is how long a call may take before its answer becomes a stream: a
+// proxy then sees that it lives, and a client whose connection breaks can come
+// back for the answer.
+const streamAfter = 2 * time.Second
+
+// reply is the answer to one POST: a JSON document, or a stream of events as soon
+// as there is something to say before it.
+type reply struct {
+	w   http.ResponseWriter
+	out *http.ResponseController
+	// streams: the client reads event streams.
+	streams bool
+	// kept remembers the events of a session that can come back for them.
+	kept *events
+
+	mu sync.Mutex // guards below
+	// begun: it is a stream. gone: nobody reads it.
+	begun, gone, done bool
+	alive             *time.Timer
+}
+
+func newReply(w http.ResponseWriter, r *http.Request, kept *events) *reply {
+	return &reply{w: w, out: http.NewResponseController(w), streams: accepts(r.Header["Accept"], "text/event-stream", "text/*"), kept: kept}
+}
+
+// send implements outlet.
+func (p *reply) send(message []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.streams || p.done {
+		return false
+	}
+	p.begin()
+	return p.event(message)
+}
+
+// late makes the answer a stream if it takes long.
+func (p *reply) late() {
+	if !p.streams {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alive = time.AfterFunc(streamAfter, p.live)
+}
+
+// live begins the stream, or says that it lives.
+func (p *reply) live() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done || p.gone {
+		return
+	}
+	if !p.begun {
+		p.begin()
+	} else {
+		p.write([]byte(":\n\n"))
+	}
+	if p.alive != nil {
+		p.alive.Reset(aliveEvery)
+	}
+}
+
+// isGone reports whether nobody reads any more.
+func (p *reply) isGone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
+}
+
+// begin sends the headers of a stream, and an event without data whose id a
+// client can come back with (2025-11-25 Streamable HTTP, Resumability).
+func (p *reply) begin() {
+	if p.begun {
+		return
+	}
+	p.begun = true
+	streamHeaders(p.w, p.out)
+	if p.kept != nil {
+		p.write([]byte("id: " + p.kept.id(0) + "\ndata:\n\n"))
+	}
+}
+
+func (p *reply) event(message []byte) bool {
+	id := ""
+	if p.kept != nil {
+		id = p.kept.id(p.kept.add(message))
+	}
+	return p.write(event(id, message)) || p.kept != nil
+}
+
+func (p *reply) write(text []byte) bool {
+	if p.gone {
+		return false
+	}
+	_ = p.out.SetWriteDeadline(time.Now().Add(writeTime))
+	_, err := p.w.Write(text)
+	p.gone = err != nil || p.out.Flush() != nil
+	return !p.gone
+}
+
+// finish sends the response.
+func (p *reply) finish(a answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.alive != nil {
+		p.alive.Stop()
+	}
+	p.done = true
+	if !p.begun {
+		a.write(p.w)
+		return
+	}
+	if a.body != nil {
+		p.event(a.body)
+	}
+	if p.kept != nil {
+		p.kept.end(time.Now())
+	}
+}
+
+// streamHeaders begins an event stream, for which the server's own time limits
+// do not hold: they are for requests and answers that end.
+func streamHeaders(w http.ResponseWriter, out *http.ResponseController) {
+	_ = out.SetReadDeadline(time.Time{})
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Accel-Buffering", "no") // proxies of the nginx family pass it on at once
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(http.StatusOK)
+}

@@ -1,0 +1,99 @@
+package mcphttp
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"mcp-gateway/gateway/internal/access"
+	"mcp-gateway/shared/wire"
+)
+
+// get serves GET: the stream on which a legacy session hears what is about no
+// request of its own, or the rest of a stream that broke (2025-11-25 Streamable
+// HTTP, Listening for Messages from the Server).
+func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principal) {
+	if !accepts(r.Header["Accept"], "text/event-stream", "text/*") {
+		badRequest("the client must accept text/event-stream").withStatus(http.StatusNotAcceptable).answer(nil).write(w)
+		return
+	}
+	if _, f := one(r.Header, wire.HeaderSessionID); f != nil && len(r.Header[wire.HeaderProtocolVersion]) > 0 && wire.NamesModern(r.Header[wire.HeaderProtocolVersion][0]) {
+		notAllowed(w, "POST", "a modern client has no stream of its own: it posts "+methodListen)
+		return
+	}
+	now := time.Now()
+	s, f := h.session(r, p, now)
+	if f != nil {
+		f.answer(nil).write(w)
+		return
+	}
+	state := h.states.of(s.id, p, now)
+	if state == nil || !h.streams.take(person{p.Tenant, p.Object}) {
+		busy.answer(nil).write(w)
+		return
+	}
+	defer h.streams.give(person{p.Tenant, p.Object})
+	e, number := state.find(r.Header.Get("Last-Event-ID"))
+	if e == nil { // also if it is kept no longer
+		e, number = state.wait(now), 0
+	}
+	h.follow(w, r, p, e, number, s.revision >= wire.Revision20251125)
+}
+
+// follow writes a stream from a number on, until it ends, the client leaves, its
+// token is over or the gateway stops.
+func (h *Handler) follow(w http.ResponseWriter, r *http.Request, p *access.Principal, e *events, number int, resumable bool) {
+	ctx, stop := h.whileGood(r.Context(), p)
+	defer stop()
+	out := http.NewResponseController(w)
+	streamHeaders(w, out)
+	write := func(text []byte) bool {
+		_ = out.SetWriteDeadline(time.Now().Add(writeTime))
+		_, err := w.Write(text)
+		return err == nil && out.Flush() == nil
+	}
+	first := []byte(":\n\n")
+	if resumable && number == 0 {
+		first = []byte("id: " + e.id(0) + "\ndata:\n\n")
+	}
+	if !write(first) {
+		return
+	}
+	alive := time.NewTicker(aliveEvery)
+	defer alive.Stop()
+	for {
+		messages, last, more := e.after(number)
+		for i, message := range messages {
+			if !write(event(e.id(last-len(messages)+1+i), message)) {
+				return
+			}
+		}
+		number = last
+		if more == nil {
+			return
+		}
+		select {
+		case <-more:
+		case <-alive.C:
+			if !write([]byte(":\n\n")) {
+				return
+			}
+		case <-h.streams.ending:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// whileGood is a context that ends when the token does: at its time, or sooner if
+// its grant is revoked.
+func (h *Handler) whileGood(ctx context.Context, p *access.Principal) (context.Context, context.CancelFunc) {
+	if !p.ExpiresAt.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, p.ExpiresAt)
+		inner, stop := h.cfg.Revoked(ctx, p.GrantID)
+		return inner, func() { stop(); cancel() }
+	}
+	return h.cfg.Revoked(ctx, p.GrantID)
+}

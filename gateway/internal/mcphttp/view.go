@@ -1,0 +1,235 @@
+package mcphttp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/mark3labs/mcp-go/mcp"
+
+	"mcp-gateway/shared/wire"
+)
+
+// maxNotes bounds the notifications of a request that wait for their turn. When
+// the client does not read them, more are dropped, and whoever sends them is told.
+const maxNotes = 256
+
+// view is what mcp-go sees of the client during one request. Each request has its
+// own, so nothing of one can come to another; it costs nothing until something is
+// sent.
+type view struct {
+	h *Handler
+	x *exchange
+
+	start sync.Once
+	notes chan mcp.JSONRPCNotification
+	stop  chan struct{}
+	done  chan struct{}
+}
+
+func newView(h *Handler, x *exchange) *view { return &view{h: h, x: x} }
+
+// Initialize and Initialized are of no use here: only sessions that were begun
+// get this far.
+func (v *view) Initialize()       {}
+func (v *view) Initialized() bool { return true }
+
+// SessionID implements server.ClientSession. No two requests share one.
+func (v *view) SessionID() string { return fmt.Sprintf("request %p", v) }
+
+// NotificationChannel implements server.ClientSession.
+func (v *view) NotificationChannel() chan<- mcp.JSONRPCNotification {
+	v.start.Do(func() {
+		v.notes, v.stop, v.done = make(chan mcp.JSONRPCNotification, maxNotes), make(chan struct{}), make(chan struct{})
+		go v.pump()
+	})
+	return v.notes
+}
+
+// pump passes the notifications on, in order, until close.
+func (v *view) pump() {
+	defer close(v.done)
+	for {
+		select {
+		case n := <-v.notes:
+			v.pass(n)
+		case <-v.stop:
+			for len(v.notes) > 0 {
+				v.pass(<-v.notes)
+			}
+			return
+		}
+	}
+}
+
+// close returns when all that was sent has been passed on, so that the response
+// comes after it.
+func (v *view) close() {
+	v.start.Do(func() {}) // nothing begins any more
+	if v.stop != nil {
+		close(v.stop)
+		<-v.done
+	}
+}
+
+// pass sends one notification to the client, with its own progress token.
+func (v *view) pass(n mcp.JSONRPCNotification) {
+	if _, ok := n.Params.AdditionalFields["progressToken"]; ok {
+		if v.x.progress == nil {
+			return // nobody asked for it
+		}
+		n.Params.AdditionalFields["progressToken"] = v.x.progress
+	}
+	params, err := json.Marshal(n.Params)
+	if err != nil {
+		return
+	}
+	v.x.out.send(wire.AppendNotification(nil, n.Method, params))
+}
+
+// SetLogLevel and GetLogLevel implement server.SessionWithLogging.
+func (v *view) SetLogLevel(level mcp.LoggingLevel) {
+	if s := v.x.state; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.level = level
+	}
+}
+
+// GetLogLevel is what the client wants to hear; a level that there is not lets
+// nothing through.
+func (v *view) GetLogLevel() mcp.LoggingLevel {
+	s := v.x.state
+	if s == nil {
+		return "none"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.level == "" {
+		return mcp.LoggingLevelInfo // as servers did that set no level (2025-11-25, Logging)
+	}
+	return s.level
+}
+
+// The client's name changes nothing, and its capabilities are those of the session
+// or of the request.
+func (v *view) GetClientInfo() mcp.Implementation              { return mcp.Implementation{} }
+func (v *view) SetClientInfo(mcp.Implementation)               {}
+func (v *view) SetClientCapabilities(c mcp.ClientCapabilities) {}
+
+// GetClientCapabilities implements server.SessionWithClientInfo.
+func (v *view) GetClientCapabilities() mcp.ClientCapabilities { return v.x.capabilities }
+
+// ProtocolVersion implements server.SessionWithProtocolVersion.
+func (v *view) ProtocolVersion() string { return v.x.revision }
+
+// SubscribeToResource and its kin implement server.SessionWithResourceSubscriptions.
+func (v *view) SubscribeToResource(uri string) { _ = v.SubscribeToResourceErr(uri) }
+
+// SubscribeToResourceErr refuses when there are too many.
+func (v *view) SubscribeToResourceErr(uri string) error {
+	s := v.x.state
+	if s == nil {
+		return errors.New("there is no session to subscribe in")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.subscribed) >= maxSubscribed {
+		return fmt.Errorf("there are %d subscriptions in this session, and may not be more", maxSubscribed)
+	}
+	s.subscribed[uri] = true
+	return nil
+}
+
+// UnsubscribeFromResource implements server.SessionWithResourceSubscriptions.
+func (v *view) UnsubscribeFromResource(uri string) {
+	if s := v.x.state; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.subscribed, uri)
+	}
+}
+
+// SubscribedResources implements server.SessionWithResourceSubscriptions; nobody
+// asks.
+func (v *view) SubscribedResources() []string { return nil }
+
+// IsSubscribedToResource implements server.SessionWithResourceSubscriptions.
+func (v *view) IsSubscribedToResource(uri string) bool { return v.x.state.wants(uri) }
+
+func (s *state) wants(uri string) bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.subscribed[uri]
+}
+
+// RequestElicitation implements server.SessionWithElicitation.
+func (v *view) RequestElicitation(ctx context.Context, req mcp.ElicitationRequest) (*mcp.ElicitationResult, error) {
+	if v.x.capabilities.Elicitation == nil {
+		return nil, errCannot("elicitation")
+	}
+	return ask[mcp.ElicitationResult](ctx, v, "elicitation/create", req.Params)
+}
+
+// RequestSampling implements server.SessionWithSampling.
+func (v *view) RequestSampling(ctx context.Context, req mcp.CreateMessageRequest) (*mcp.CreateMessageResult, error) {
+	if v.x.capabilities.Sampling == nil {
+		return nil, errCannot("sampling")
+	}
+	return ask[mcp.CreateMessageResult](ctx, v, "sampling/createMessage", req.CreateMessageParams)
+}
+
+// ListRoots implements server.SessionWithRoots.
+func (v *view) ListRoots(ctx context.Context, req mcp.ListRootsRequest) (*mcp.ListRootsResult, error) {
+	if v.x.capabilities.Roots == nil {
+		return nil, errCannot("roots")
+	}
+	return ask[mcp.ListRootsResult](ctx, v, "roots/list", nil)
+}
+
+func errCannot(what string) error {
+	return fmt.Errorf("the client has not said that it can do %s", what)
+}
+
+// ask puts a question to the client, on the stream of the request that it belongs
+// to, and waits for the answer as long as the request does.
+func ask[T any](ctx context.Context, v *view, method string, params any) (*T, error) {
+	s := v.x.state
+	if s == nil {
+		return nil, errors.New("a client of this revision is not asked in between")
+	}
+	var encoded json.RawMessage
+	if params != nil {
+		var err error
+		if encoded, err = json.Marshal(params); err != nil {
+			return nil, err
+		}
+	}
+	id, answer, ok := s.ask()
+	if !ok {
+		return nil, errors.New("the client has too many questions to answer already")
+	}
+	defer s.forget(id)
+	if !v.x.out.send(wire.AppendRequest(nil, id, method, encoded)) {
+		return nil, errors.New("the client does not read what it is asked")
+	}
+	select {
+	case <-ctx.Done():
+		v.x.out.send(wire.AppendNotification(nil, "notifications/cancelled", json.RawMessage(`{"requestId":`+string(id)+`}`)))
+		return nil, context.Cause(ctx)
+	case msg := <-answer:
+		if msg.Error != nil {
+			return nil, fmt.Errorf("the client refused: %.200s", msg.Error)
+		}
+		var result T
+		if err := json.Unmarshal(msg.Result, &result); err != nil {
+			return nil, fmt.Errorf("the client's answer cannot be read: %w", err)
+		}
+		return &result, nil
+	}
+}
