@@ -35,19 +35,16 @@ func (h *Handler) legacy(w http.ResponseWriter, r *http.Request, x *exchange) {
 	}
 	// What can be come back for is kept (2025-11-25, Resumability and Redelivery);
 	// clients of before do not know an event without data.
-	var kept *events
-	if x.revision >= wire.Revision20251125 && x.msg.Method == "tools/call" {
-		kept = x.state.open(x.now)
+	var keep func() *events
+	if x.revision >= wire.Revision20251125 {
+		keep = func() *events { return x.state.open(time.Now()) }
 	}
-	reply := newReply(w, r, kept)
+	reply := newReply(w, r, keep)
 	x.out = reply
 	reply.late()
 	// "Disconnection SHOULD NOT be interpreted as the client cancelling its
 	// request" (2025-11-25, Sending Messages to the Server).
 	reply.finish(h.dispatch(context.WithoutCancel(r.Context()), x))
-	if kept != nil {
-		kept.end(time.Now())
-	}
 }
 
 // join puts an exchange into a session.

@@ -25,17 +25,20 @@ type reply struct {
 	out *http.ResponseController
 	// streams: the client reads event streams.
 	streams bool
-	// kept remembers the events of a session that can come back for them.
-	kept *events
+	// keep makes what remembers the events of a session that can come back for
+	// them; nil if it cannot.
+	keep func() *events
 
 	mu sync.Mutex // guards below
+	// kept is what keep made when the stream began.
+	kept *events
 	// begun: it is a stream. gone: nobody reads it.
 	begun, gone, done bool
 	alive             *time.Timer
 }
 
-func newReply(w http.ResponseWriter, r *http.Request, kept *events) *reply {
-	return &reply{w: w, out: http.NewResponseController(w), streams: accepts(r.Header["Accept"], "text/event-stream", "text/*"), kept: kept}
+func newReply(w http.ResponseWriter, r *http.Request, keep func() *events) *reply {
+	return &reply{w: w, out: http.NewResponseController(w), streams: accepts(r.Header["Accept"], "text/event-stream", "text/*"), keep: keep}
 }
 
 // send implements outlet.
@@ -91,7 +94,8 @@ func (p *reply) begin() {
 	}
 	p.begun = true
 	streamHeaders(p.w, p.out)
-	if p.kept != nil {
+	if p.keep != nil {
+		p.kept = p.keep()
 		p.write([]byte("id: " + p.kept.id(0) + "\ndata:\n\n"))
 	}
 }

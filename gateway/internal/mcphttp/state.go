@@ -18,6 +18,8 @@ const (
 	maxStates          = 10_000
 	maxStatesPerPerson = 200
 	stateIdle          = time.Hour
+	// maxKept bounds the streams of one session that can be come back to.
+	maxKept = 100
 	// maxSubscribed bounds the resources that one session subscribes to, and
 	// maxAsked the questions to a client that wait for an answer.
 	maxSubscribed = 500
@@ -149,10 +151,16 @@ func (ss *states) each(f func(*state)) {
 func (s *state) open(now time.Time) *events {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	oldest := s.last + 1
 	for number, e := range s.streams {
 		if e.over(now) {
 			delete(s.streams, number)
+		} else if e != s.waiting {
+			oldest = min(oldest, number)
 		}
+	}
+	if len(s.streams) >= maxKept { // what is written to it is still heard by who reads it
+		delete(s.streams, oldest)
 	}
 	s.last++
 	e := newEvents(s.last)

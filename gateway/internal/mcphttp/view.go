@@ -14,7 +14,7 @@ import (
 
 // maxNotes bounds the notifications of a request that wait for their turn. When
 // the client does not read them, more are dropped, and whoever sends them is told.
-const maxNotes = 256
+const maxNotes = 1024
 
 // view is what mcp-go sees of the client during one request. Each request has its
 // own, so nothing of one can come to another; it costs nothing until something is
