@@ -200,7 +200,7 @@ func (h *Handler) Run(ctx context.Context) {
 			h.listens.tell(func(l *listening) bool { return l.lists[list] }, method, nil)
 			message := wire.AppendNotification(nil, method, nil)
 			h.states.each(func(s *state) { s.push(message) })
-			h.streams.each(func(s *stream) { s.send(message) })
+			h.streams.each(func(s *stream) { s.push(message) })
 		},
 		func(uri string) {
 			params := map[string]any{"uri": uri}
@@ -217,7 +217,7 @@ func (h *Handler) Run(ctx context.Context) {
 			})
 			h.streams.each(func(s *stream) {
 				if s.state.wants(uri) {
-					s.send(message)
+					s.push(message)
 				}
 			})
 		})

@@ -21,8 +21,8 @@ const (
 	// maxStreams bounds the streams of one person, maxAllStreams those of all.
 	maxStreams    = 32
 	maxAllStreams = 10_000
-	// maxWaiting bounds the answers that wait for a slow reader: then it is cut
-	// off.
+	// maxWaiting bounds the messages that wait for a slow reader. Requests then
+	// wait with theirs, for writeTime; who does not read until then is cut off.
 	maxWaiting = 64
 	// writeTime is how long one write to a stream may take.
 	writeTime = 10 * time.Second
@@ -39,7 +39,7 @@ type stream struct {
 	who   person
 	out   chan []byte   // answers
 	gone  chan struct{} // closed when nobody writes them any more
-	slow  chan struct{} // has one when an answer found out full
+	slow  chan struct{} // has one when a message found out full
 	calls sync.WaitGroup
 }
 
@@ -281,17 +281,44 @@ func (h *Handler) postMessage(w http.ResponseWriter, r *http.Request, p *access.
 	return answer{status: http.StatusAccepted}
 }
 
-// send hands a message to the stream, which may have gone, or cuts it off.
+// send hands a message of a request to the stream. It waits for a client that reads
+// slowly, but not for one that does not read.
 func (s *stream) send(message []byte) bool {
 	select {
 	case s.out <- message:
 		return true
 	case <-s.gone:
+		return false
 	default:
-		select {
-		case s.slow <- struct{}{}:
-		default:
-		}
 	}
-	return false
+	patience := time.NewTimer(writeTime)
+	defer patience.Stop()
+	select {
+	case s.out <- message:
+		return true
+	case <-s.gone:
+		return false
+	case <-patience.C:
+		s.cut()
+		return false
+	}
+}
+
+// push hands over a message that is about no request: whoever tells everybody waits
+// for nobody.
+func (s *stream) push(message []byte) {
+	select {
+	case s.out <- message:
+	case <-s.gone:
+	default:
+		s.cut()
+	}
+}
+
+// cut ends the stream of a client that does not read.
+func (s *stream) cut() {
+	select {
+	case s.slow <- struct{}{}:
+	default:
+	}
 }

@@ -12,9 +12,9 @@ import (
 	"mcp-gateway/shared/wire"
 )
 
-// maxNotes bounds the notifications of a request that wait for their turn. When
-// the client does not read them, more are dropped, and whoever sends them is told.
-const maxNotes = 1024
+// maxNotes bounds the notifications of a request that wait for their turn. Whoever
+// sends more waits, until the client has read some or is cut off.
+const maxNotes = 64
 
 // view is what mcp-go sees of the client during one request. Each request has its
 // own, so nothing of one can come to another; it costs nothing until something is
@@ -24,7 +24,9 @@ type view struct {
 	x *exchange
 
 	start sync.Once
-	notes chan mcp.JSONRPCNotification
+	// notes are places for one notification each, in the order in which they were
+	// asked for.
+	notes chan chan mcp.JSONRPCNotification
 	stop  chan struct{}
 	done  chan struct{}
 }
@@ -39,13 +41,22 @@ func (v *view) Initialized() bool { return true }
 // SessionID implements server.ClientSession. No two requests share one.
 func (v *view) SessionID() string { return fmt.Sprintf("request %p", v) }
 
-// NotificationChannel implements server.ClientSession.
+// NotificationChannel implements server.ClientSession. mcp-go asks for it once per
+// notification and drops what does not fit at once, so each gets a place of its own;
+// it is here that a sender waits. nil, which takes nothing, is for who comes after
+// the response.
 func (v *view) NotificationChannel() chan<- mcp.JSONRPCNotification {
 	v.start.Do(func() {
-		v.notes, v.stop, v.done = make(chan mcp.JSONRPCNotification, maxNotes), make(chan struct{}), make(chan struct{})
+		v.notes, v.stop, v.done = make(chan chan mcp.JSONRPCNotification, maxNotes), make(chan struct{}), make(chan struct{})
 		go v.pump()
 	})
-	return v.notes
+	place := make(chan mcp.JSONRPCNotification, 1)
+	select {
+	case v.notes <- place:
+		return place
+	case <-v.stop: // if nothing was sent before close, notes is nil
+		return nil
+	}
 }
 
 // pump passes the notifications on, in order, until close.
@@ -53,22 +64,39 @@ func (v *view) pump() {
 	defer close(v.done)
 	for {
 		select {
-		case n := <-v.notes:
-			v.pass(n)
+		case place := <-v.notes:
+			v.take(place)
 		case <-v.stop:
 			for len(v.notes) > 0 {
-				v.pass(<-v.notes)
+				v.take(<-v.notes)
 			}
 			return
 		}
 	}
 }
 
+// take passes on what comes to a place; after close only what is there already.
+func (v *view) take(place <-chan mcp.JSONRPCNotification) {
+	select {
+	case n := <-place:
+		v.pass(n)
+	case <-v.stop:
+		select {
+		case n := <-place:
+			v.pass(n)
+		default:
+		}
+	}
+}
+
+// closed is the stop of a view that nothing was sent on.
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
 // close returns when all that was sent has been passed on, so that the response
 // comes after it.
 func (v *view) close() {
-	v.start.Do(func() {}) // nothing begins any more
-	if v.stop != nil {
+	v.start.Do(func() { v.stop = closed }) // nothing begins any more
+	if v.notes != nil {
 		close(v.stop)
 		<-v.done
 	}
