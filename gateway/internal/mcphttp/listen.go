@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -62,9 +63,7 @@ func (ls *listens) tell(wants func(*listening) bool, method string, params map[s
 
 func (l *listening) send(method string, params map[string]any) {
 	all := map[string]any{"_meta": map[string]any{wire.MetaSubscriptionID: l.id}}
-	for name, value := range params {
-		all[name] = value
-	}
+	maps.Copy(all, params)
 	encoded, err := json.Marshal(all)
 	if err != nil {
 		return
