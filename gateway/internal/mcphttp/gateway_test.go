@@ -47,10 +47,18 @@ type gateway struct {
 	waits *waits
 
 	endStreams func()
+	// run passes on what changes, as the gateway does.
+	run func(context.Context)
 }
 
 // newGateway serves a Handler; change may adjust its configuration.
 func newGateway(t testing.TB, change func(*mcphttp.Config)) *gateway {
+	t.Helper()
+	return newGatewayWith(t, catalog.Pack{}, change)
+}
+
+// newGatewayWith serves more than tools.
+func newGatewayWith(t testing.TB, pack catalog.Pack, change func(*mcphttp.Config)) *gateway {
 	t.Helper()
 	g := &gateway{t: t, trail: &trail{written: make(chan store.Event, 1000)}, waits: newWaits()}
 	policy, err := access.New([]access.Rule{
@@ -62,7 +70,7 @@ func newGateway(t testing.TB, change func(*mcphttp.Config)) *gateway {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	tools, err := catalog.New(catalog.Config{Policy: policy, Version: "v1", Logger: logger, Tools: g.testTools()})
+	tools, err := catalog.New(catalog.Config{Policy: policy, Version: "v1", Logger: logger, Tools: g.testTools(), Pack: pack})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +90,7 @@ func newGateway(t testing.TB, change func(*mcphttp.Config)) *gateway {
 	mux.Handle("/sse", h.CheckOrigin(bearer(h.SSE())))
 	mux.Handle(mcphttp.MessagesPath, h.CheckOrigin(bearer(h.SSE())))
 	server := httptest.NewServer(mux)
-	g.endStreams = h.EndStreams
+	g.endStreams, g.run = h.EndStreams, h.Run
 	t.Cleanup(server.Close)
 	t.Cleanup(h.EndStreams) // before the server waits for them
 	g.url = server.URL
