@@ -27,6 +27,13 @@ func TestMain(m *testing.M) {
 	if file := os.Getenv(gatewayEnv); file != "" {
 		os.Exit(serveUntilKilled(file))
 	}
+	if file := os.Getenv(idleEnv); file != "" {
+		if err := serveIdle(file); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 

@@ -26,7 +26,7 @@ import (
 
 // certificate writes a self-signed certificate for host and returns its files
 // and what trusts it.
-func certificate(t *testing.T, dir, host string) (certFile, keyFile string, roots *x509.CertPool) {
+func certificate(t testing.TB, dir, host string) (certFile, keyFile string, roots *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
