@@ -25,14 +25,14 @@ func TestServesInItsEraOnly(t *testing.T) {
 		version        string
 		legacy, modern bool
 	}{
-		"the current revision":                   {version: "2026-07-28", modern: true},
-		"the last revision with a handshake":     {version: "2025-11-25", legacy: true},
-		"the one before": {version: "2025-06-18", legacy: true},
-		"the one with batches":                   {version: "2025-03-26", legacy: true},
-		"the first":                              {version: "2024-11-05", legacy: true},
-		"one to come":                            {version: "2027-03-01"},
-		"nonsense":                               {version: "2026-07-28 "},
-		"nothing":                                {version: ""},
+		"the current revision":               {version: "2026-07-28", modern: true},
+		"the last revision with a handshake": {version: "2025-11-25", legacy: true},
+		"the one before":                     {version: "2025-06-18", legacy: true},
+		"the one with batches":               {version: "2025-03-26", legacy: true},
+		"the first":                          {version: "2024-11-05", legacy: true},
+		"one to come":                        {version: "2027-03-01"},
+		"nonsense":                           {version: "2026-07-28 "},
+		"nothing":                            {version: ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,12 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// step is one part of a conversation: "-- does of --" and what stands below it.
-type step struct{ does, of, body string }
+// archived is one part of a conversation: "-- does of --" and what stands below it.
+type archived struct{ does, of, body string }
 
 // parseArchive reads the txtar format: a comment, and files after lines with their
 // names.
-func parseArchive(text string) (comment string, steps []step) {
+func parseArchive(text string) (comment string, steps []archived) {
 	var body strings.Builder
 	end := func() {
 		if len(steps) == 0 {
@@ -31,7 +31,7 @@ func parseArchive(text string) (comment string, steps []step) {
 		if name, closed := strings.CutSuffix(name, " --"); marked && closed {
 			end()
 			does, of, _ := strings.Cut(name, " ")
-			steps = append(steps, step{does: does, of: of})
+			steps = append(steps, archived{does: does, of: of})
 			continue
 		}
 		body.WriteString(line)
@@ -41,7 +41,7 @@ func parseArchive(text string) (comment string, steps []step) {
 }
 
 // formatArchive is the inverse of parseArchive.
-func formatArchive(comment string, steps []step) string {
+func formatArchive(comment string, steps []archived) string {
 	var text strings.Builder
 	text.WriteString(comment)
 	for _, s := range steps {
@@ -50,7 +50,7 @@ func formatArchive(comment string, steps []step) string {
 	return text.String()
 }
 
-// sent is a request as a step writes it: method and path, headers, an empty line,
+// sent is a request as a archived writes it: method and path, headers, an empty line,
 // the body.
 type sent struct {
 	method, path string
@@ -147,10 +147,10 @@ func TestConversationsAreReadAsTheyAreWritten(t *testing.T) {
 	t.Parallel()
 	const text = "What it is.\n-- request a --\nPOST /mcp\nX: y\n\n{}\n-- started --\n-- response a --\n200 OK\n"
 	comment, steps := parseArchive(text)
-	want := []step{
+	want := []archived{
 		{does: "request", of: "a", body: "POST /mcp\nX: y\n\n{}\n"}, {does: "started"}, {does: "response", of: "a", body: "200 OK\n"},
 	}
-	if diff := cmp.Diff(want, steps, cmp.AllowUnexported(step{})); diff != "" || comment != "What it is.\n" {
+	if diff := cmp.Diff(want, steps, cmp.AllowUnexported(archived{})); diff != "" || comment != "What it is.\n" {
 		t.Errorf("%q\n%s", comment, diff)
 	}
 	if again := formatArchive(comment, steps); again != text {

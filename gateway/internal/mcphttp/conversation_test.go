@@ -129,7 +129,7 @@ func asking() server.ServerTool {
 }
 
 // step does one step and returns what stands in it then.
-func (c *conversation) step(s step) string {
+func (c *conversation) step(s archived) string {
 	c.Helper()
 	x := c.open[s.of]
 	if x == nil && s.does != "request" && s.does != "open" && s.of != "" {
@@ -163,7 +163,7 @@ func (c *conversation) step(s step) string {
 }
 
 // tool does a step that is about the tool "wait".
-func (c *conversation) tool(s step) string {
+func (c *conversation) tool(s archived) string {
 	c.Helper()
 	switch s.does {
 	case "started":
@@ -196,7 +196,7 @@ func await[T any](c *conversation, from <-chan T) (got T) {
 }
 
 // begin sends a request, whose answer comes to the channel.
-func (c *conversation) begin(s step) *exchanged {
+func (c *conversation) begin(s archived) *exchanged {
 	c.Helper()
 	r := parseRequest(c.names.show(s.body))
 	ctx, leave := context.WithCancel(c.ctx)
