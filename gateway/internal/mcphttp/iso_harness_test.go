@@ -12,8 +12,11 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"runtime/pprof"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,8 +89,9 @@ func newLively(t *testing.T, change func(*mcphttp.Config)) *lively {
 
 // serve starts what runs, under a label that its goroutines inherit.
 func (g *lively) serve(t *testing.T, heard <-chan struct{}) {
-	label := pprof.WithLabels(context.Background(), pprof.Labels("lively", t.Name()))
-	t.Cleanup(func() { nothingRuns(t) })
+	name := strconv.FormatInt(gateways.Add(1), 10)
+	label := pprof.WithLabels(context.Background(), pprof.Labels("lively", name))
+	t.Cleanup(func() { nothingRuns(t, name) })
 	var running sync.WaitGroup
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(func() { stop(); running.Wait() })
@@ -113,19 +117,25 @@ func (g *lively) serve(t *testing.T, heard <-chan struct{}) {
 	t.Cleanup(g.handler.EndStreams)
 }
 
-// nothingRuns waits until no goroutine has the label of the test.
-func nothingRuns(t *testing.T) {
-	var all bytes.Buffer
+// gateways numbers those that are served.
+var gateways atomic.Int64
+
+// nothingRuns waits until no goroutine has the label of a gateway.
+func nothingRuns(t *testing.T, name string) {
+	var left []string
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		all.Reset()
+		var all bytes.Buffer
 		if err := pprof.Lookup("goroutine").WriteTo(&all, 1); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(all.String(), `"lively":"`+t.Name()+`"`) {
+		left = slices.DeleteFunc(strings.Split(all.String(), "\n\n"), func(stack string) bool {
+			return !strings.Contains(stack, `"lively":"`+name+`"`)
+		})
+		if len(left) == 0 {
 			return
 		}
 	}
-	t.Errorf("something still runs:\n%s", all.String())
+	t.Errorf("something still runs:\n%s", strings.Join(left, "\n\n"))
 }
 
 func (g *lively) pack(heard chan struct{}) catalog.Pack {

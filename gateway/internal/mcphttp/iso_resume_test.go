@@ -1,0 +1,174 @@
+package mcphttp_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+)
+
+// broken begins a call whose client reads its first message and leaves.
+func broken(t *testing.T, g *lively, s session, id, key string) *live {
+	t.Helper()
+	answer := g.start(s.script(id, key, "1"))
+	g.say(key, "first")
+	l := answer()
+	for range 2 { // a log message and progress
+		if got := l.next(); !strings.Contains(got, `"first"`) {
+			t.Fatalf("got %s", got)
+		}
+	}
+	l.leave()
+	return l
+}
+
+func TestAClientThatComesBackHearsWhatItMissedOfThatStreamOnly(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	s := g.begin("alice")
+	l := broken(t, g, s, "1", "a")
+	second := g.start(s.script("2", "b", "2"))
+	g.say("b", "of the other call")
+	g.say("a", "while away")
+	back := g.live(s.get(l.lastID))
+	g.say("a", "after")
+	g.changeList("tools")
+	g.finish("a")
+	all := back.rest()
+	if len(all) != 5 {
+		t.Fatalf("got %q", all)
+	}
+	for i, want := range []string{"while away", "while away", "after", "after", `"id":1,"result"`} {
+		if !strings.Contains(all[i], want) {
+			t.Errorf("%d: got %s, want %q", i, all[i], want)
+		}
+	}
+	// Its ids go on, and the middle can be asked for again.
+	if again := g.live(s.get(back.lastID)); len(again.rest()) != 0 {
+		t.Error("after the last there was something")
+	}
+	g.finish("b")
+	if all := second().rest(); len(all) != 3 {
+		t.Errorf("the other call got %q", all)
+	}
+}
+
+func TestAResponseThatNobodyReadIsKept(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	s := g.begin("alice")
+	l := broken(t, g, s, "1", "a")
+	g.finish("a")
+	if e := g.trail.next(t); e.Outcome != "ok" {
+		t.Errorf("written down: %+v", e)
+	}
+	for range 2 {
+		if all := g.live(s.get(l.lastID)).rest(); len(all) != 1 || !strings.Contains(all[0], "done a") {
+			t.Errorf("got %q", all)
+		}
+	}
+}
+
+func TestTheLast256MessagesOfAStreamAreKept(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	s := g.begin("alice")
+	l := broken(t, g, s, "1", "a")
+	g.tell("a", func(ctx context.Context, srv *server.MCPServer, req mcp.CallToolRequest) {
+		for i := range 300 {
+			note(ctx, srv, mcp.CallToolRequest{}, i, fmt.Sprint("m", i))
+		}
+	})
+	g.finish("a")
+	g.trail.next(t)
+	all := g.live(s.get(l.lastID)).rest()
+	if len(all) != 256 || !strings.Contains(all[254], `"m299"`) || !strings.Contains(all[255], "done a") || !strings.Contains(all[0], `"m45"`) {
+		t.Errorf("got %d messages, from %s to %s", len(all), all[0], all[len(all)-1])
+	}
+}
+
+func TestAPlaceThatIsNotKeptGetsAFreshStream(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	alice, bob := g.begin("alice"), g.begin("bob")
+	l := broken(t, g, alice, "1", "a")
+	other := g.begin("alice")
+	for name, test := range map[string]struct {
+		s  session
+		id string
+	}{
+		"another person's place":              {bob, l.lastID},
+		"the place in another session":        {other, l.lastID},
+		"one that never was":                  {alice, "4294967295-1"},
+		"one that is no place":                {alice, "hello"},
+		"one with a negative number":          {alice, "1--1"},
+		"one that is larger than a number is": {alice, "99999999999999999999-1"},
+	} {
+		fresh := g.live(test.s.get(test.id)).primed()
+		g.changeList("tools")
+		if got := fresh.next(); !strings.Contains(got, "tools/list_changed") {
+			t.Errorf("%s: got %s", name, got)
+		}
+		fresh.leave()
+	}
+	g.finish("a")
+	if all := g.live(alice.get(l.lastID)).rest(); len(all) != 1 || !strings.Contains(all[0], "done a") {
+		t.Errorf("its own client got %q", all)
+	}
+}
+
+func TestAMessageGoesToOneStreamOfASession(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	s := g.begin("alice")
+	t.Run("to the last GET", func(t *testing.T) {
+		first := g.live(s.get("")).primed()
+		g.changeList("tools")
+		first.next()
+		second := g.live(s.get("")).primed()
+		if all := first.rest(); len(all) != 0 {
+			t.Errorf("the first goes on with %q", all)
+		}
+		g.changeList("prompts")
+		if got := second.next(); !strings.Contains(got, "prompts/list_changed") {
+			t.Errorf("the second got %s", got)
+		}
+		second.leave()
+	})
+	t.Run("to the GET that came back, not to the one that is open still", func(t *testing.T) {
+		first := g.live(s.get("")).primed()
+		g.changeList("tools")
+		first.next()
+		second := g.live(s.get(first.lastID))
+		if second.status != http.StatusOK {
+			t.Fatal(second.status)
+		}
+		if all := first.rest(); len(all) != 0 {
+			t.Errorf("the first goes on with %q", all)
+		}
+		g.changeList("prompts")
+		if got := second.next(); !strings.Contains(got, "prompts/list_changed") {
+			t.Errorf("the second got %s", got)
+		}
+	})
+	t.Run("to the GET that came back for a call, not to the POST", func(t *testing.T) {
+		answer := g.start(s.script("1", "a", "1"))
+		g.say("a", "first")
+		post := answer()
+		post.next()
+		post.next()
+		back := g.live(s.get(post.lastID))
+		g.say("a", "second")
+		g.finish("a")
+		if all := back.rest(); len(all) != 3 {
+			t.Errorf("who came back got %q", all)
+		}
+		if all := post.rest(); len(all) != 0 {
+			t.Errorf("the POST goes on with %q", all)
+		}
+	})
+}
