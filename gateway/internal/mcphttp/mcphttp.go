@@ -1,14 +1,13 @@
 // Package mcphttp is /mcp: MCP over Streamable HTTP in both eras, legacy with
-// sealed sessions (2025-11-25 and 2025-06-18) and modern without any
+// sealed sessions (2024-11-05 to 2025-11-25) and modern without any
 // (2026-07-28), decided per request; and /sse, the HTTP+SSE transport of 2024-11-05
 // for clients that know no other. It owns what HTTP and the envelope say:
 // Host and Origin, body limit, strict JSON, era, header checks, sessions,
 // cancellation, deadlines, and the order decide, run, write down, answer.
 //
 // It refuses to authenticate (internal/resource has done that; without a
-// principal nothing is served) and to know any tool. At /mcp every answer is one
-// JSON document: server streams are not served there, so GET is 405 and no
-// capability that needs one is advertised.
+// principal nothing is served) and to know any tool. An answer is one JSON
+// document, or a stream of events if there is something to say before it.
 package mcphttp
 
 import (
@@ -142,12 +141,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.unguarded(r.Context()).write(w)
 		return
 	}
-	switch r.Method {
-	case http.MethodPost:
+	modern := slices.ContainsFunc(r.Header[wire.HeaderProtocolVersion], wire.NamesModern)
+	switch {
+	case r.Method == http.MethodPost:
 		h.post(w, r, p)
-	case http.MethodGet:
+	case modern && (r.Method == http.MethodGet || r.Method == http.MethodDelete):
+		notAllowed(w, "POST", "a modern client has no session and no stream of its own: it posts "+methodListen)
+	case r.Method == http.MethodGet:
 		h.get(w, r, p)
-	case http.MethodDelete:
+	case r.Method == http.MethodDelete:
 		h.endSession(r, p).write(w)
 	default:
 		notAllowed(w, "POST, GET, DELETE", "only POST, GET and DELETE are served")

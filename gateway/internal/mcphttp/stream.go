@@ -17,10 +17,6 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principa
 		badRequest("the client must accept text/event-stream").withStatus(http.StatusNotAcceptable).answer(nil).write(w)
 		return
 	}
-	if _, f := one(r.Header, wire.HeaderSessionID); f != nil && len(r.Header[wire.HeaderProtocolVersion]) > 0 && wire.NamesModern(r.Header[wire.HeaderProtocolVersion][0]) {
-		notAllowed(w, "POST", "a modern client has no stream of its own: it posts "+methodListen)
-		return
-	}
 	now := time.Now()
 	s, f := h.session(r, p, now)
 	if f != nil {
