@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// maxEvents and eventLife bound what is kept of a stream, so that a client
+	// maxEvents, maxBytes and eventLife bound what is kept of a stream, so that a client
 	// whose connection broke can hear what it missed.
 	maxEvents = 256
+	maxBytes  = 1 << 20
 	eventLife = 5 * time.Minute
 )
 
@@ -21,10 +22,15 @@ type events struct {
 	stream uint32 // in the ids, which are unique within a session
 
 	mu sync.Mutex // guards below
-	// kept are the last messages, and first is the number of the first of them.
+	// kept are the last messages, of so many bytes, and first is the number of the
+	// first of them.
 	kept  [][]byte
+	bytes int
 	first int
 	ended time.Time // zero while messages may come
+	// reader is who reads: whoever comes back takes the stream over. readers counts
+	// those that have not left yet.
+	reader, readers int
 	// more is closed and made anew when there is something to read.
 	more chan struct{}
 }
@@ -37,13 +43,52 @@ func newEvents(stream uint32) *events {
 func (e *events) add(message []byte) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.kept) == maxEvents {
-		e.kept = append(e.kept[:0], e.kept[1:]...)
-		e.first++
+	e.bytes += len(message)
+	drop := 0
+	for ; drop < len(e.kept) && (len(e.kept)-drop == maxEvents || e.bytes > maxBytes); drop++ {
+		e.bytes -= len(e.kept[drop])
+	}
+	if drop > 0 {
+		n := copy(e.kept, e.kept[drop:])
+		clear(e.kept[n:])
+		e.kept = e.kept[:n]
+		e.first += drop
 	}
 	e.kept = append(e.kept, message)
 	e.wake()
 	return e.first + len(e.kept) - 1
+}
+
+// read makes the caller the one that reads: a message goes to exactly one
+// connection (2025-11-25 Streamable HTTP, Multiple Connections).
+func (e *events) read() (reader int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reader++
+	e.readers++
+	e.wake()
+	return e.reader
+}
+
+// left is for a reader that leaves.
+func (e *events) left() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.readers--
+}
+
+// isRead reports whether a connection reads, or has not noticed yet that it does not.
+func (e *events) isRead() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.readers > 0
+}
+
+// isReader reports whether nobody has come after a reader.
+func (e *events) isReader(reader int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.reader == reader
 }
 
 // end says that no message will come.
@@ -77,11 +122,11 @@ func (e *events) after(number int) (messages [][]byte, last int, more <-chan str
 	return messages, last, e.more
 }
 
-// over reports whether what is kept is of no use any more.
-func (e *events) over(now time.Time) bool {
+// endedAt returns when it ended, and how much is kept of it.
+func (e *events) endedAt() (ended time.Time, bytes int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return !e.ended.IsZero() && now.Sub(e.ended) > eventLife
+	return e.ended, e.bytes
 }
 
 // id is the id of the message with that number.

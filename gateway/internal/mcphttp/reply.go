@@ -25,13 +25,12 @@ type reply struct {
 	out *http.ResponseController
 	// streams: the client reads event streams.
 	streams bool
-	// keep makes what remembers the events of a session that can come back for
-	// them; nil if it cannot.
+	// keep, if it is set, opens what remembers the events, for a client that comes
+	// back for them; kept is that, once it is a stream.
 	keep func() *events
+	kept *events
 
 	mu sync.Mutex // guards below
-	// kept is what keep made when the stream began.
-	kept *events
 	// begun: it is a stream. gone: nobody reads it.
 	begun, gone, done bool
 	alive             *time.Timer
@@ -104,6 +103,7 @@ func (p *reply) event(message []byte) bool {
 	id := ""
 	if p.kept != nil {
 		id = p.kept.id(p.kept.add(message))
+		p.gone = p.gone || !p.kept.isReader(0) // who came back reads it
 	}
 	return p.write(event(id, message)) || p.kept != nil
 }

@@ -1,7 +1,11 @@
 package mcphttp
 
 import (
+	"cmp"
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -18,12 +22,13 @@ const (
 	maxStates          = 10_000
 	maxStatesPerPerson = 200
 	stateIdle          = time.Hour
-	// maxKept bounds the streams of one session that can be come back to.
-	maxKept = 100
 	// maxSubscribed bounds the resources that one session subscribes to, and
 	// maxAsked the questions to a client that wait for an answer.
 	maxSubscribed = 500
 	maxAsked      = 32
+	// maxKept bounds the streams of a session that are over and can be come back to.
+	// Together they are kept up to maxBytes.
+	maxKept = 100
 )
 
 // state is what is remembered of a legacy session besides what its id says. It is
@@ -54,9 +59,13 @@ type state struct {
 }
 
 func newState(owner string, who person) *state {
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails since Go 1.24
 	return &state{
 		owner: owner, who: who, subscribed: make(map[string]bool), streams: make(map[uint32]*events),
 		asked: make(map[string]chan wire.Message),
+		// Not from the start again after a restart: an id of before is no stream of now.
+		last: binary.BigEndian.Uint32(random[:]),
 	}
 }
 
@@ -99,11 +108,22 @@ func (ss *states) of(id sessionID, p *access.Principal, now time.Time) *state {
 func (ss *states) collect(now time.Time) {
 	for id, s := range ss.all {
 		s.mu.Lock()
-		idle := now.Sub(s.used) > stateIdle && s.waiting == nil && len(s.asked) == 0
+		idle := now.Sub(s.used) > stateIdle && (s.waiting == nil || !s.waiting.isRead()) && len(s.asked) == 0
 		s.mu.Unlock()
 		if idle {
 			ss.drop(id)
 		}
+	}
+}
+
+// used notes that a session was used until now.
+func (ss *states) used(id sessionID, now time.Time) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if s := ss.all[id]; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.used = now
 	}
 }
 
@@ -151,21 +171,41 @@ func (ss *states) each(f func(*state)) {
 func (s *state) open(now time.Time) *events {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	oldest := s.last + 1
-	for number, e := range s.streams {
-		if e.over(now) {
-			delete(s.streams, number)
-		} else if e != s.waiting {
-			oldest = min(oldest, number)
-		}
-	}
-	if len(s.streams) >= maxKept { // what is written to it is still heard by who reads it
-		delete(s.streams, oldest)
-	}
+	s.tidy(now)
 	s.last++
 	e := newEvents(s.last)
 	s.streams[s.last] = e
 	return e
+}
+
+// tidy forgets streams that are over: the old ones, and the oldest if there are too
+// many or too much is kept of them.
+func (s *state) tidy(now time.Time) {
+	type over struct {
+		number uint32
+		ended  time.Time
+		bytes  int
+	}
+	var all []over
+	total := 0
+	for number, e := range s.streams {
+		if ended, bytes := e.endedAt(); !ended.IsZero() {
+			all = append(all, over{number, ended, bytes})
+			total += bytes
+		}
+	}
+	slices.SortFunc(all, func(a, b over) int {
+		return cmp.Or(a.ended.Compare(b.ended), cmp.Compare(a.number-s.last-1, b.number-s.last-1))
+	})
+	// One that has only just ended stays, however large: its client may come.
+	for i, o := range all {
+		many := len(all)-i > maxKept || total > maxBytes && i < len(all)-1
+		if !many && now.Sub(o.ended) <= eventLife {
+			return
+		}
+		delete(s.streams, o.number)
+		total -= o.bytes
+	}
 }
 
 // wait opens the stream that a GET waits on. One that waited before is over: a

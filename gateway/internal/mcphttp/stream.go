@@ -34,6 +34,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principa
 		e, number = state.wait(now), 0
 	}
 	h.follow(w, r, p, e, number, s.revision >= wire.Revision20251125)
+	h.states.used(s.id, time.Now())
 }
 
 // follow writes a stream from a number on, until it ends, the client leaves, its
@@ -41,6 +42,8 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principa
 func (h *Handler) follow(w http.ResponseWriter, r *http.Request, p *access.Principal, e *events, number int, resumable bool) {
 	ctx, stop := h.whileGood(r.Context(), p)
 	defer stop()
+	reader := e.read()
+	defer e.left()
 	out := http.NewResponseController(w)
 	streamHeaders(w, out)
 	write := func(text []byte) bool {
@@ -59,6 +62,9 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, p *access.Princ
 	defer alive.Stop()
 	for {
 		messages, last, more := e.after(number)
+		if !e.isReader(reader) {
+			return
+		}
 		for i, message := range messages {
 			if !write(event(e.id(last-len(messages)+1+i), message)) {
 				return
