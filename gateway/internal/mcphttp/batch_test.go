@@ -98,6 +98,7 @@ func TestABatchOfAnotherSessionIsRefusedWhateverIsInIt(t *testing.T) {
 		{name: "nothing, in the modern era", in: older.batch().with("MCP-Protocol-Version", "2026-07-28"), status: http.StatusBadRequest, reason: no},
 		{name: "nothing, in no session", in: request{body: "[]"}, status: http.StatusBadRequest, reason: "begin with initialize, which stands in no batch"},
 		{name: "no messages, in a session of others", in: older.batch("1").as("bob"), status: http.StatusNotFound, reason: "no such session"},
+		{name: "a deep one, in a session that has them", in: older.batch(strings.Repeat("[", 900)), status: http.StatusBadRequest, reason: "deeper than 64"},
 		{name: "nothing, in a session that has them", in: older.batch(), status: http.StatusBadRequest, reason: "1 to 50"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

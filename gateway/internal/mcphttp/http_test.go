@@ -38,7 +38,7 @@ func TestHTTPRefuses(t *testing.T) {
 		"a body in Latin-1":            {body("{\"x\":\"\xe4\"}"), http.StatusBadRequest, wire.CodeParse, "UTF-8"},
 		"a batch":                      {body("[" + ok.body + "]"), http.StatusBadRequest, wire.CodeInvalidRequest, "batches are not accepted"},
 		"an id that is null":           {body(strings.Replace(ok.body, `"id":1`, `"id":null`, 1)), http.StatusBadRequest, wire.CodeInvalidRequest, "id is null"},
-		"a deep body":                  {body(strings.Repeat(`[`, 900)), http.StatusBadRequest, wire.CodeInvalidRequest, "deeper than 64"},
+		"a deep batch":                 {body(strings.Repeat(`[`, 900)), http.StatusBadRequest, wire.CodeInvalidRequest, "batches are not accepted"},
 		"a deep value":                 {body(`{"x":` + strings.Repeat(`[`, 900)), http.StatusBadRequest, wire.CodeInvalidRequest, "deeper than 64"},
 		"no principal":                 {ok.as("unguarded"), http.StatusInternalServerError, wire.CodeInternal, "made a mistake"},
 	}

@@ -141,11 +141,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.unguarded(r.Context()).write(w)
 		return
 	}
-	modern := slices.ContainsFunc(r.Header[wire.HeaderProtocolVersion], wire.NamesModern)
 	switch {
 	case r.Method == http.MethodPost:
 		h.post(w, r, p)
-	case modern && (r.Method == http.MethodGet || r.Method == http.MethodDelete):
+	case namesModern(r.Header) && (r.Method == http.MethodGet || r.Method == http.MethodDelete):
 		notAllowed(w, "POST", "a modern client has no session and no stream of its own: it posts "+methodListen)
 	case r.Method == http.MethodGet:
 		h.get(w, r, p)
@@ -238,10 +237,15 @@ func eraOf(header http.Header, msg wire.Message) wire.Era {
 	if _, ok := msg.Meta(wire.MetaProtocolVersion); ok {
 		return wire.EraModern
 	}
-	if slices.ContainsFunc(header[wire.HeaderProtocolVersion], wire.NamesModern) {
+	if namesModern(header) {
 		return wire.EraModern
 	}
 	return wire.EraLegacy
+}
+
+// namesModern reports whether the header names a modern revision.
+func namesModern(header http.Header) bool {
+	return slices.ContainsFunc(header[wire.HeaderProtocolVersion], wire.NamesModern)
 }
 
 func (h *Handler) address(r *http.Request) string {
