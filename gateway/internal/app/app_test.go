@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"mcp-gateway/gateway/internal/app"
+	"mcp-gateway/gateway/internal/catalog"
 	"mcp-gateway/gateway/internal/config"
 	"mcp-gateway/gateway/internal/keyring"
 	"mcp-gateway/shared/entrasim"
@@ -51,6 +52,8 @@ type gateway struct {
 	logs      *lockedBuffer
 	// fetch, if set, fetches what clients publish.
 	fetch *http.Client
+	// pack is served besides the tools.
+	pack catalog.Pack
 	// listener is what it serves.
 	listener net.Listener
 	stop     func() error
@@ -157,7 +160,7 @@ func (g *gateway) serve(l net.Listener, extra string) {
 	logger := slog.New(slog.NewTextHandler(io.MultiWriter(g.logs, g.t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
 		done <- app.Run(ctx, app.Options{
-			Config: g.config(extra), Logger: logger, Listener: l, Fetch: g.fetch, Ready: func(net.Addr) { close(ready) },
+			Config: g.config(extra), Logger: logger, Listener: l, Fetch: g.fetch, Pack: g.pack, Ready: func(net.Addr) { close(ready) },
 		})
 	}()
 	stop := sync.OnceValue(func() error { cancel(); return <-done })

@@ -186,7 +186,11 @@ func startBehind(t *testing.T, path string, change func(*http.Response) error) *
 }
 
 // suite is the official conformance suite and the Node that it runs on.
-type suite struct{ node, script string }
+type suite struct {
+	node, script string
+	// cache keeps what Node has compiled, for runs that follow each other.
+	cache string
+}
 
 func findSuite(t *testing.T) suite {
 	t.Helper()
@@ -194,7 +198,7 @@ func findSuite(t *testing.T) suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := suite{script: filepath.Join(root, "@modelcontextprotocol/conformance/dist/index.js")}
+	s := suite{cache: t.TempDir(), script: filepath.Join(root, "@modelcontextprotocol/conformance/dist/index.js")}
 	// npm installs only the one that runs here.
 	nodes, err := filepath.Glob(filepath.Join(root, "node-*/bin/node"))
 	if err != nil {
