@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -28,10 +27,6 @@ import (
 // instructions are shown to the model by clients that do so.
 const instructions = "These are the tools of an organization, called in the name of the person who signed in. " +
 	"What is listed is what that person may call; whoami tells who the gateway takes them for."
-
-// errToolFailed is all that a client learns of a tool's panic or error: the
-// text may name hosts, files or other people's data.
-var errToolFailed = errors.New("the tool failed; the reason is in the gateway's log")
 
 // toolName is what a tool may be called (MCP 2025-11-25 server/tools, Tool Names).
 var toolName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
@@ -86,6 +81,8 @@ func New(cfg Config) (*Catalog, error) {
 		server.WithToolCapabilities(false),
 		server.WithToolFilter(c.visible),
 		server.WithToolHandlerMiddleware(c.guarded),
+		server.WithPromptHandlerMiddleware(c.guardedPrompt),
+		server.WithResourceHandlerMiddleware(c.guardedResource),
 		// The list depends on who asks, so no shared cache may keep it.
 		server.WithCacheHints(0, mcp.CacheScopePrivate),
 	}, cfg.Pack.Options)...)
@@ -195,34 +192,24 @@ type argumentsKey struct{}
 // costs time for all others; this way the tool gets the client's bytes. nil
 // means that there are none.
 func (c *Catalog) Handle(ctx context.Context, client server.ClientSession, message, arguments json.RawMessage) mcp.JSONRPCMessage {
-	return c.server.HandleMessage(c.server.WithContext(context.WithValue(ctx, argumentsKey{}, arguments), client), message)
+	response, err := contained(ctx, c, "request", "", func() (mcp.JSONRPCMessage, error) {
+		return c.server.HandleMessage(c.server.WithContext(context.WithValue(ctx, argumentsKey{}, arguments), client), message), nil
+	})
+	if err != nil {
+		return mcp.NewJSONRPCError(mcp.RequestId{}, mcp.INTERNAL_ERROR, err.Error(), nil)
+	}
+	// mcp-go gives every error of a handler the same code.
+	if e, ok := response.(mcp.JSONRPCError); ok && e.Error.Message == server.ErrResourceNotFound.Error() {
+		e.Error.Code = mcp.RESOURCE_NOT_FOUND
+		return e
+	}
+	return response
 }
 
 // visible is the list filter. mcp-go asks it again before each call.
 func (c *Catalog) visible(ctx context.Context, tools []mcp.Tool) []mcp.Tool {
 	p := access.PrincipalFrom(ctx)
 	return slices.DeleteFunc(tools, func(t mcp.Tool) bool { return !c.policy.Decide(p, t.Name).Allowed })
-}
-
-// guarded hands a tool its arguments and keeps its failures inside.
-func (c *Catalog) guarded(next server.ToolHandlerFunc) server.ToolHandlerFunc {
-	return func(ctx context.Context, req mcp.CallToolRequest) (result *mcp.CallToolResult, err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				c.logger.ErrorContext(ctx, "tool panicked", slog.String("tool", req.Params.Name),
-					slog.Any("value", p), slog.String("stack", string(debug.Stack())))
-				result, err = nil, errToolFailed
-			}
-		}()
-		req.Params.RawArguments, _ = ctx.Value(argumentsKey{}).(json.RawMessage)
-		if result, err = next(ctx, req); err == nil {
-			return result, nil
-		}
-		if ctx.Err() == nil { // else it only says that it was told to stop
-			c.logger.ErrorContext(ctx, "tool failed", slog.String("tool", req.Params.Name), slog.Any("error", err))
-		}
-		return nil, errToolFailed
-	}
 }
 
 // rawArguments returns the arguments as the client sent them. Tools never use

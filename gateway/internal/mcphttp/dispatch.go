@@ -186,7 +186,7 @@ func (h *Handler) run(ctx context.Context, x *exchange, params, arguments json.R
 		}
 		h.cfg.Logger.ErrorContext(ctx, "result cannot be encoded", slog.String("method", x.msg.Method), slog.Any("error", err))
 	case mcp.JSONRPCError:
-		return nil, rpcFault(response)
+		return nil, h.rpcFault(ctx, x, response)
 	default:
 		h.cfg.Logger.ErrorContext(ctx, "request has no response", slog.String("method", x.msg.Method))
 	}
@@ -194,10 +194,33 @@ func (h *Handler) run(ctx context.Context, x *exchange, params, arguments json.R
 }
 
 // rpcFault is an error of the catalog.
-func rpcFault(e mcp.JSONRPCError) *fault {
-	f := &fault{status: http.StatusOK, code: e.Error.Code, message: e.Error.Message}
+func (h *Handler) rpcFault(ctx context.Context, x *exchange, e mcp.JSONRPCError) *fault {
+	code := e.Error.Code
+	switch {
+	case code == wire.CodeInvalidRequest: // as mcp-go calls what it cannot decode, with the names of its own types
+		return invalidParams("the params are not those of " + x.msg.Method + ": look at the types, such as that of arguments")
+	case x.msg.Method == "resources/read" && (code == mcp.RESOURCE_NOT_FOUND || code == wire.CodeInvalidParams):
+		return noResource(x)
+	case x.msg.Method == "completion/complete" && code == wire.CodeInternal:
+		h.cfg.Logger.ErrorContext(ctx, "completion failed", slog.String("error", e.Error.Message))
+		return &fault{status: http.StatusOK, code: code, message: "the completion failed; the reason is in the gateway's log"}
+	}
+	f := &fault{status: http.StatusOK, code: code, message: e.Error.Message}
 	if e.Error.Data != nil {
 		f.data, _ = json.Marshal(e.Error.Data) // without it, if it has no JSON form
+	}
+	return f
+}
+
+// noResource is the fault of a request for a resource that is not there: it has a
+// code of its own up to 2025-11-25 (server/resources, Error Handling).
+func noResource(x *exchange) *fault {
+	f := invalidParams("there is no such resource")
+	if x.era == wire.EraLegacy {
+		f.code = mcp.RESOURCE_NOT_FOUND
+	}
+	if uri, ok := wire.Member(x.msg.Params, "uri"); ok {
+		f.data = append(append([]byte(`{"uri":`), uri...), '}')
 	}
 	return f
 }
