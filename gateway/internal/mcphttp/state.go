@@ -189,7 +189,10 @@ func (s *state) tidy(now time.Time) {
 	var all []over
 	total := 0
 	for number, e := range s.streams {
-		if ended, bytes := e.endedAt(); !ended.IsZero() {
+		ended, bytes := e.endedAt()
+		if !ended.IsZero() && bytes == 0 { // nothing was said on it
+			delete(s.streams, number)
+		} else if !ended.IsZero() {
 			all = append(all, over{number, ended, bytes})
 			total += bytes
 		}
@@ -199,7 +202,7 @@ func (s *state) tidy(now time.Time) {
 	})
 	// One that has only just ended stays, however large: its client may come.
 	for i, o := range all {
-		many := len(all)-i > maxKept || total > maxBytes && i < len(all)-1
+		many := len(all)-i >= maxKept || total > maxBytes && i < len(all)-1
 		if !many && now.Sub(o.ended) <= eventLife {
 			return
 		}
