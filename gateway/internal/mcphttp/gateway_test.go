@@ -209,6 +209,7 @@ type request struct {
 	host   string
 	path   string            // /mcp
 	header map[string]string // "" takes a header away
+	more   http.Header       // headers that may stand more than once
 	body   string
 	ctx    context.Context
 }
@@ -255,6 +256,9 @@ func (g *gateway) try(r request) (reply, error) {
 		if req.Header.Set(name, value); value == "" {
 			req.Header.Del(name)
 		}
+	}
+	for name, values := range r.more {
+		req.Header[name] = values
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
