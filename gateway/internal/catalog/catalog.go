@@ -8,6 +8,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -132,6 +133,16 @@ func (c *Catalog) Has(tool string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.names[tool] || c.server.GetTool(tool) != nil
+}
+
+// Headers returns which arguments of a tool stand in headers too.
+func (c *Catalog) Headers(tool string) []mcp.ParamHeaderBinding {
+	t := c.server.GetTool(tool)
+	// Most have none, and decoding a schema for each call costs too much.
+	if t == nil || t.Tool.RawInputSchema != nil && !bytes.Contains(t.Tool.RawInputSchema, []byte(`x-mcp-header`)) {
+		return nil
+	}
+	return mcp.ExtractParamHeaderBindings(&t.Tool)
 }
 
 // changed tells who listens that a resource has changed.

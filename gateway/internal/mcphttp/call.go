@@ -37,23 +37,9 @@ func (h *Handler) call(ctx context.Context, x *exchange, params json.RawMessage)
 	if f != nil {
 		return nil, f
 	}
-	decision := h.cfg.Policy.Decide(x.principal, tool)
-	if decision.Allowed && !h.cfg.Catalog.Has(tool) {
-		decision.Allowed, decision.Reason = false, reasonUnknownTool
-	}
-	if !decision.Allowed {
-		if !h.record(ctx, x, tool, audit.OutcomeDenied, decision.Reason) {
-			return nil, noTrail
-		}
-		// One answer for both, so that nobody learns which tools there are.
-		return nil, invalidParams(fmt.Sprintf("tool %.80q does not exist or you may not call it; an administrator can grant it", tool))
-	}
-	if f := h.insufficient(ctx, x, tool); f != nil {
+	rule, f := h.permit(ctx, x, tool, arguments)
+	if f != nil {
 		return nil, f
-	}
-	if err := h.cfg.Audit.Ready(ctx); err != nil {
-		h.cfg.Logger.ErrorContext(ctx, "call refused, since it cannot be written down", slog.Any("error", err))
-		return nil, noTrail
 	}
 	ctx, done := h.bounded(ctx, x)
 	defer done()
@@ -61,7 +47,7 @@ func (h *Handler) call(ctx context.Context, x *exchange, params json.RawMessage)
 	if f == nil {
 		result, f = h.rounds(x, result)
 	}
-	outcome, reason := audit.OutcomeOK, decision.Rule
+	outcome, reason := audit.OutcomeOK, rule
 	switch {
 	case f != nil:
 		outcome, reason = audit.OutcomeError, reasonInternal
@@ -75,6 +61,34 @@ func (h *Handler) call(ctx context.Context, x *exchange, params json.RawMessage)
 		return nil, noTrail
 	}
 	return result, f
+}
+
+// permit decides whether a call is run, and by which rule.
+func (h *Handler) permit(ctx context.Context, x *exchange, tool string, arguments json.RawMessage) (rule string, _ *fault) {
+	decision := h.cfg.Policy.Decide(x.principal, tool)
+	if decision.Allowed && !h.cfg.Catalog.Has(tool) {
+		decision.Allowed, decision.Reason = false, reasonUnknownTool
+	}
+	if !decision.Allowed {
+		if !h.record(ctx, x, tool, audit.OutcomeDenied, decision.Reason) {
+			return "", noTrail
+		}
+		// One answer for both, so that nobody learns which tools there are.
+		return "", invalidParams(fmt.Sprintf("tool %.80q does not exist or you may not call it; an administrator can grant it", tool))
+	}
+	if x.era == wire.EraModern {
+		if f := h.checkParamHeaders(x, tool, arguments); f != nil {
+			return "", f
+		}
+	}
+	if f := h.insufficient(ctx, x, tool); f != nil {
+		return "", f
+	}
+	if err := h.cfg.Audit.Ready(ctx); err != nil {
+		h.cfg.Logger.ErrorContext(ctx, "call refused, since it cannot be written down", slog.Any("error", err))
+		return "", noTrail
+	}
+	return decision.Rule, nil
 }
 
 // callArguments returns the arguments as they were sent; nil for none. Some

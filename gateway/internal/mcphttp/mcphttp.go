@@ -35,6 +35,7 @@ import (
 type catalog interface {
 	// Has reports whether there is a tool of that name.
 	Has(tool string) bool
+	headers
 	// Serves reports whether something is advertised, such as "prompts".
 	Serves(what string) bool
 	// Handle runs one request for a client, with the arguments of a call beside
@@ -181,8 +182,10 @@ type exchange struct {
 	out outlet
 	// release gives back the place among the calls of the person.
 	release func()
-	// resource is the path of the endpoint, which names its metadata.
+	// resource is the path of the endpoint, which names its metadata, and header
+	// what came with the message.
 	resource string
+	header   http.Header
 	address  string
 	now      time.Time
 }
@@ -224,7 +227,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, p *access.Princip
 }
 
 func (h *Handler) exchange(r *http.Request, p *access.Principal, msg wire.Message) *exchange {
-	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, resource: r.URL.Path, address: h.address(r), now: time.Now()}
+	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, resource: r.URL.Path, header: r.Header, address: h.address(r), now: time.Now()}
 	if token, ok := msg.Meta("progressToken"); ok && (token[0] == '"' || token[0] == '-' || token[0] >= '0' && token[0] <= '9') {
 		x.progress = token
 	}
