@@ -94,14 +94,36 @@ func (bits can) capabilities() (c mcp.ClientCapabilities) {
 
 // lacks returns which capability a question needs that the client does not have,
 // as the object that says so (2026-07-28 basic, Error Codes); nil if none.
-func lacks(c mcp.ClientCapabilities, question string) map[string]any {
-	switch {
-	case question == "elicitation/create" && c.Elicitation == nil:
-		return map[string]any{"elicitation": struct{}{}}
-	case question == "sampling/createMessage" && c.Sampling == nil:
-		return map[string]any{"sampling": struct{}{}}
-	case question == "roots/list" && c.Roots == nil:
-		return map[string]any{"roots": struct{}{}}
+func lacks(c mcp.ClientCapabilities, question string, params json.RawMessage) map[string]any {
+	bits, none := canOf(c), struct{}{}
+	missing := func(needed can, name string, part ...string) map[string]any {
+		if bits&needed != 0 {
+			return nil
+		}
+		if len(part) == 0 {
+			return map[string]any{name: none}
+		}
+		return map[string]any{name: map[string]any{part[0]: none}}
+	}
+	switch question {
+	case "elicitation/create":
+		mode, _ := wire.Member(params, "mode")
+		switch {
+		case string(mode) == `"url"`:
+			return missing(canBeSent, "elicitation", "url")
+		case c.Elicitation != nil:
+			return missing(canBeAsked, "elicitation", "form")
+		}
+		return missing(canBeAsked, "elicitation")
+	case "sampling/createMessage":
+		_, tools := wire.Member(params, "tools")
+		_, choice := wire.Member(params, "toolChoice")
+		if tools || choice {
+			return missing(canSampleTool, "sampling", "tools")
+		}
+		return missing(canSample, "sampling")
+	case "roots/list":
+		return missing(canListRoots, "roots")
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ func (h *Handler) rounds(x *exchange, result json.RawMessage) (json.RawMessage, 
 		for _, request := range wire.Members(requests) {
 			raw, _ := wire.Member(request, "method")
 			method, _ := wire.String(raw)
-			if needed := lacks(x.capabilities, method); needed != nil {
+			params, _ := wire.Member(request, "params")
+			if needed := lacks(x.capabilities, method, params); needed != nil {
 				return nil, missingCapability(needed)
 			}
 		}

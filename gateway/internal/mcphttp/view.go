@@ -198,30 +198,17 @@ func (s *state) wants(uri string) bool {
 
 // RequestElicitation implements server.SessionWithElicitation.
 func (v *view) RequestElicitation(ctx context.Context, req mcp.ElicitationRequest) (*mcp.ElicitationResult, error) {
-	if v.x.capabilities.Elicitation == nil {
-		return nil, errCannot("elicitation")
-	}
 	return ask[mcp.ElicitationResult](ctx, v, "elicitation/create", req.Params)
 }
 
 // RequestSampling implements server.SessionWithSampling.
 func (v *view) RequestSampling(ctx context.Context, req mcp.CreateMessageRequest) (*mcp.CreateMessageResult, error) {
-	if v.x.capabilities.Sampling == nil {
-		return nil, errCannot("sampling")
-	}
 	return ask[mcp.CreateMessageResult](ctx, v, "sampling/createMessage", req.CreateMessageParams)
 }
 
 // ListRoots implements server.SessionWithRoots.
 func (v *view) ListRoots(ctx context.Context, req mcp.ListRootsRequest) (*mcp.ListRootsResult, error) {
-	if v.x.capabilities.Roots == nil {
-		return nil, errCannot("roots")
-	}
 	return ask[mcp.ListRootsResult](ctx, v, "roots/list", nil)
-}
-
-func errCannot(what string) error {
-	return fmt.Errorf("the client has not said that it can do %s", what)
 }
 
 // ask puts a question to the client, on the stream of the request that it belongs
@@ -237,6 +224,9 @@ func ask[T any](ctx context.Context, v *view, method string, params any) (*T, er
 		if encoded, err = json.Marshal(params); err != nil {
 			return nil, err
 		}
+	}
+	if lacks(v.x.capabilities, method, encoded) != nil {
+		return nil, fmt.Errorf("the client has not said that it can be asked this by %s", method)
 	}
 	id, answer, ok := s.ask()
 	if !ok {
