@@ -90,8 +90,8 @@ func newConversation(t *testing.T) *conversation {
 	var hooks server.Hooks
 	hooks.AddOnRegisterSession(func(context.Context, server.ClientSession) { close(heard) })
 	g := newGatewayWith(t, catalog.Pack{
-		Options: []server.ServerOption{server.WithToolCapabilities(true), server.WithHooks(&hooks)},
-		Install: func(s *server.MCPServer, _ func(string)) { s.AddTools(growing(s), asking()) },
+		Options: []server.ServerOption{server.WithToolCapabilities(true), server.WithLogging(), server.WithHooks(&hooks)},
+		Install: func(s *server.MCPServer, _ func(string)) { s.AddTools(growing(s), asking(), telling(s)) },
 	}, nil)
 	// Longer than any step takes, and shorter than anybody wants to wait.
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
@@ -125,6 +125,23 @@ func asking() server.ServerTool {
 		return server.NewInputRequestBuilder("asked").Elicit("sure", mcp.ElicitationParams{
 			Message: "Sure?", RequestedSchema: map[string]any{"type": "object", "properties": map[string]any{}},
 		}).ToolResult(), nil
+	}}
+}
+
+// telling is a tool that tells how far it is, and logs.
+func telling(s *server.MCPServer) server.ServerTool {
+	return server.ServerTool{Tool: mcp.NewTool("tell"), Handler: func(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		if meta := req.Params.Meta; meta != nil && meta.ProgressToken != nil {
+			for done := range 2 {
+				if err := s.SendNotificationToClient(ctx, "notifications/progress", map[string]any{
+					"progressToken": meta.ProgressToken, "progress": done + 1, "total": 2,
+				}); err != nil {
+					return nil, err
+				}
+			}
+		}
+		err := s.SendLogMessageToClient(ctx, mcp.NewLoggingMessageNotification(mcp.LoggingLevelWarning, "tell", "told"))
+		return mcp.NewToolResultText("told"), err
 	}}
 }
 
