@@ -136,10 +136,16 @@ func (p *proofs) find(dir, name string) error {
 		return fmt.Errorf("%s: %w", dir, err)
 	case !pkg.tests[name]:
 		return fmt.Errorf("%s has no test %s", dir, name)
-	case nested && !pkg.literals[sub]:
+	case nested && !pkg.literals[sub] && !p.conversation(dir, sub):
 		return fmt.Errorf("%s has no subtest %q for %s", dir, sub, name)
 	}
 	return nil
+}
+
+// conversation reports whether a subtest replays the file of that name.
+func (p *proofs) conversation(dir, name string) bool {
+	_, err := fs.Stat(p.files, path.Join(dir, "testdata", "conversations", name+".txtar"))
+	return err == nil
 }
 
 func (p *proofs) load(dir string) (*tested, error) {
@@ -228,8 +234,9 @@ func TestIt(t *testing.T) { t.Run("a literal", nil); atest.Run(t) }
 func FuzzIt(f *testing.F) {}
 func (suite) TestOfASuite(t *testing.T) {}
 `)},
-	"gateway/internal/atest/atest.go": {Data: []byte("package atest\nvar name = \"from the suite\"\n")},
-	"bridge/internal/b/b_test.go":     {Data: []byte("package b\nfunc TestOther(t *testing.T) {}\n")},
+	"gateway/internal/atest/atest.go":                         {Data: []byte("package atest\nvar name = \"from the suite\"\n")},
+	"gateway/internal/a/testdata/conversations/batches.txtar": {},
+	"bridge/internal/b/b_test.go":                             {Data: []byte("package b\nfunc TestOther(t *testing.T) {}\n")},
 }
 
 func TestAWrongTableOfThreatsIsFound(t *testing.T) {
