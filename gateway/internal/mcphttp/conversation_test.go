@@ -91,7 +91,7 @@ func newConversation(t *testing.T) *conversation {
 	hooks.AddOnRegisterSession(func(context.Context, server.ClientSession) { close(heard) })
 	g := newGatewayWith(t, catalog.Pack{
 		Options: []server.ServerOption{server.WithToolCapabilities(true), server.WithLogging(), server.WithHooks(&hooks)},
-		Install: func(s *server.MCPServer, _ func(string)) { s.AddTools(growing(s), asking(), telling(s)) },
+		Install: func(s *server.MCPServer, _ func(string)) { s.AddTools(growing(s), asking(), telling(s), rich()) },
 	}, nil)
 	// Longer than any step takes, and shorter than anybody wants to wait.
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
@@ -142,6 +142,18 @@ func telling(s *server.MCPServer) server.ServerTool {
 		}
 		err := s.SendLogMessageToClient(ctx, mcp.NewLoggingMessageNotification(mcp.LoggingLevelWarning, "tell", "told"))
 		return mcp.NewToolResultText("told"), err
+	}}
+}
+
+// rich is a tool with results that older revisions do not know.
+func rich() server.ServerTool {
+	return server.ServerTool{Tool: mcp.NewTool("rich"), Handler: func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		return &mcp.CallToolResult{
+			Content: []mcp.Content{
+				mcp.NewTextContent("text"), mcp.NewAudioContent("AAAA", "audio/wav"), mcp.NewResourceLink("file:///a", "a", "", ""),
+			},
+			StructuredContent: []int{1},
+		}, nil
 	}}
 }
 
