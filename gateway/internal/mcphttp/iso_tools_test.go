@@ -19,7 +19,7 @@ func (g *lively) livelyTools() []server.ServerTool {
 		{Tool: mcp.NewTool("script"), Handler: g.runScript},
 		{Tool: mcp.NewTool("burst"), Handler: burst},
 		{Tool: mcp.NewTool("rounds"), Handler: askInRounds},
-		{Tool: mcp.Tool{Name: "rich", InputSchema: mcp.ToolInputSchema{Type: "object"}, RawOutputSchema: json.RawMessage(`{"type":"array"}`)}, Handler: rich},
+		{Tool: mcp.Tool{Name: "rich", InputSchema: mcp.ToolInputSchema{Type: "object"}, RawOutputSchema: json.RawMessage(`{"type":"array"}`)}, Handler: richTool},
 	}
 }
 
@@ -97,8 +97,8 @@ func askInRounds(_ context.Context, req mcp.CallToolRequest) (*mcp.CallToolResul
 	return b.ToolResult(), nil
 }
 
-// rich answers with what older revisions do not have.
-func rich(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+// richTool answers with what older revisions do not have.
+func richTool(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	return &mcp.CallToolResult{
 		Content: []mcp.Content{
 			mcp.NewResourceLink("file:///a", "a", "", "text/plain"), mcp.NewAudioContent("AAAA", "audio/wav"), mcp.NewTextContent("t"),

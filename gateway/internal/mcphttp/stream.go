@@ -51,11 +51,11 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, p *access.Princ
 		_, err := w.Write(text)
 		return err == nil && out.Flush() == nil
 	}
-	first := []byte(":\n\n")
+	var opening []byte // else the headers alone say that it is open
 	if resumable && number == 0 {
-		first = []byte("id: " + e.id(0) + "\ndata:\n\n")
+		opening = []byte("id: " + e.id(0) + "\ndata:\n\n")
 	}
-	if !write(first) {
+	if !write(opening) {
 		return
 	}
 	alive := time.NewTicker(aliveEvery)
