@@ -198,7 +198,7 @@ func (g *lively) tell(key string, do func(ctx context.Context, s *server.MCPServ
 	select {
 	case g.script(key) <- s:
 		<-s.done
-	case <-time.After(20 * time.Second):
+	case <-time.After(15 * time.Second):
 		g.t.Errorf("no call takes a step of %q", key)
 	}
 }
