@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -102,17 +103,28 @@ func (v *view) close() {
 	}
 }
 
-// pass sends one notification to the client, with its own progress token.
+// pass sends one notification to the client, with its own progress token, byte for
+// byte: encoding/json would escape some characters in it.
 func (v *view) pass(n mcp.JSONRPCNotification) {
-	if _, ok := n.Params.AdditionalFields["progressToken"]; ok {
+	_, progress := n.Params.AdditionalFields["progressToken"]
+	if progress {
 		if v.x.progress == nil {
 			return // nobody asked for it
 		}
-		n.Params.AdditionalFields["progressToken"] = v.x.progress
+		n.Params.AdditionalFields = maps.Clone(n.Params.AdditionalFields) // it is the tool's
+		delete(n.Params.AdditionalFields, "progressToken")
 	}
 	params, err := json.Marshal(n.Params)
 	if err != nil {
 		return
+	}
+	if progress {
+		rest := params[1:]
+		params = append([]byte(`{"progressToken":`), v.x.progress...)
+		if len(rest) > 1 {
+			params = append(params, ',')
+		}
+		params = append(params, rest...)
 	}
 	v.x.out.send(wire.AppendNotification(nil, n.Method, params))
 }
