@@ -32,6 +32,7 @@ func (f fixture) asking() {
 	f.tool("test_sampling", "has the client's model say something",
 		`{"type":"object","properties":{"prompt":{"type":"string"}},"required":["prompt"]}`,
 		func(ctx context.Context, call toolCall) (*mcp.CallToolResult, error) {
+			//lint:ignore SA1019 clients of before 2026-07-28 are asked in this way
 			result, err := f.server.RequestSampling(ctx, mcp.CreateMessageRequest{CreateMessageParams: sample(argument(call, "prompt"))})
 			if err != nil {
 				return mcp.NewToolResultError(err.Error()), nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -257,9 +258,7 @@ func (g *gateway) try(r request) (reply, error) {
 			req.Header.Del(name)
 		}
 	}
-	for name, values := range r.more {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.more)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return reply{}, err

@@ -32,9 +32,11 @@ var questions = map[string]struct {
 		return s.RequestElicitation(ctx, mcp.ElicitationRequest{Params: mcp.ElicitationParams{Mode: "url", Message: "n1", URL: "https://x.example/", ElicitationID: "e"}})
 	}, "elicitation/create", `{"action":"accept","content":{"name":"n1"}}`, `{"elicitation":{"url":{}}}`},
 	"sampling": {func(ctx context.Context, s *server.MCPServer) (any, error) {
+		//lint:ignore SA1019 clients of before 2026-07-28 are asked in this way
 		return s.RequestSampling(ctx, mcp.CreateMessageRequest{CreateMessageParams: mcp.CreateMessageParams{MaxTokens: 5}})
 	}, "sampling/createMessage", `{"role":"assistant","model":"m","content":{"type":"text","text":"n1"}}`, `{"sampling":{}}`},
 	"sampling with tools": {func(ctx context.Context, s *server.MCPServer) (any, error) {
+		//lint:ignore SA1019 clients of before 2026-07-28 are asked in this way
 		return s.RequestSampling(ctx, mcp.CreateMessageRequest{CreateMessageParams: mcp.CreateMessageParams{MaxTokens: 5, Tools: []mcp.Tool{mcp.NewTool("x")}}})
 	}, "sampling/createMessage", `{"role":"assistant","model":"m","content":{"type":"text","text":"n1"}}`, `{"sampling":{"tools":{}}}`},
 	"roots": {func(ctx context.Context, s *server.MCPServer) (any, error) {
