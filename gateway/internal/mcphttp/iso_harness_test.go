@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
@@ -37,6 +38,7 @@ type lively struct {
 	handler *mcphttp.Handler
 	server  *server.MCPServer
 	updated func(uri string)
+	label   string // of its goroutines
 
 	mu      sync.Mutex // guards below
 	scripts map[string]chan step
@@ -90,6 +92,7 @@ func newLively(t *testing.T, change func(*mcphttp.Config)) *lively {
 // serve starts what runs, under a label that its goroutines inherit.
 func (g *lively) serve(t *testing.T, heard <-chan struct{}) {
 	name := strconv.FormatInt(gateways.Add(1), 10)
+	g.label = name
 	label := pprof.WithLabels(context.Background(), pprof.Labels("lively", name))
 	t.Cleanup(func() { nothingRuns(t, name) })
 	var running sync.WaitGroup
@@ -120,18 +123,22 @@ func (g *lively) serve(t *testing.T, heard <-chan struct{}) {
 // gateways numbers those that are served.
 var gateways atomic.Int64
 
+// runs are the stacks that have a gateway's label and a function in them.
+func runs(t *testing.T, name, function string) []string {
+	var all bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&all, 1); err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(strings.Split(all.String(), "\n\n"), func(stack string) bool {
+		return !strings.Contains(stack, `"lively":"`+name+`"`) || !strings.Contains(stack, function)
+	})
+}
+
 // nothingRuns waits until no goroutine has the label of a gateway.
 func nothingRuns(t *testing.T, name string) {
 	var left []string
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		var all bytes.Buffer
-		if err := pprof.Lookup("goroutine").WriteTo(&all, 1); err != nil {
-			t.Fatal(err)
-		}
-		left = slices.DeleteFunc(strings.Split(all.String(), "\n\n"), func(stack string) bool {
-			return !strings.Contains(stack, `"lively":"`+name+`"`)
-		})
-		if len(left) == 0 {
+		if left = runs(t, name, ""); len(left) == 0 {
 			return
 		}
 	}
@@ -233,7 +240,7 @@ func note(ctx context.Context, s *server.MCPServer, req mcp.CallToolRequest, n i
 // waitFor fails unless a condition comes true in time.
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(45 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -397,4 +404,14 @@ func member(message string, path ...string) string {
 		value, _ = wire.Member(value, name)
 	}
 	return string(value)
+}
+
+// sameJSON reports whether two texts are the same JSON.
+func sameJSON(t testing.TB, a, b string) bool {
+	t.Helper()
+	var x, y any
+	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
+		return false
+	}
+	return cmp.Equal(x, y)
 }
