@@ -13,8 +13,8 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 )
 
-// asking are tools that ask the client something, in the era that it speaks.
-func asking(s *server.MCPServer) {
+// answering are tools that ask the client something, in the era that it speaks.
+func answering(s *server.MCPServer) {
 	ask := func(name string, build func(*server.InputRequestBuilder)) {
 		s.AddTool(mcp.NewTool(name), func(_ context.Context, call mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			if len(call.Params.InputResponses) == 0 {
@@ -52,7 +52,7 @@ func asking(s *server.MCPServer) {
 // client would need; a legacy client is not asked, and the tool fails.
 func TestNoClientIsAskedWhatItCannotAnswer(t *testing.T) {
 	t.Parallel()
-	g := newPackGateway(t, asking)
+	g := newPackGateway(t, answering)
 	for _, tt := range []struct {
 		name, tool string
 		can        string // of the client
@@ -97,7 +97,7 @@ func TestNoClientIsAskedWhatItCannotAnswer(t *testing.T) {
 // written for mcp-go's transports expects.
 func TestAnAnswerOfTheModelHasContent(t *testing.T) {
 	t.Parallel()
-	g := newPackGateway(t, asking)
+	g := newPackGateway(t, answering)
 	for _, tt := range []struct{ name, tool, content, want string }{
 		{name: "a text", tool: "ask_now", content: `{"type":"text","text":"hi"}`, want: "mcp.TextContent"},
 		{name: "an image", tool: "ask_now", content: `{"type":"image","data":"AA==","mimeType":"image/png"}`, want: "mcp.ImageContent"},
