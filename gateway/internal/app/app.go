@@ -123,7 +123,8 @@ func serve(ctx context.Context, o Options, p parts, listener net.Listener) error
 		defer func() { <-administered }()
 		drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
-		if err := srv.Shutdown(drainCtx); err != nil {
+		// The server knows nothing of the streams that were taken out of its hands.
+		if err := errors.Join(srv.Shutdown(drainCtx), p.awaitStreams(drainCtx)); err != nil {
 			return errors.Join(fmt.Errorf("requests were cut off: %w", err), srv.Close())
 		}
 		return nil

@@ -53,6 +53,8 @@ type gateway struct {
 	handler    http.Handler
 	run        func(context.Context)
 	endStreams func()
+	// awaitStreams ends them too, and returns when they are over or ctx is.
+	awaitStreams func(ctx context.Context) error
 }
 
 // build wires the parts. It starts nothing and calls nobody.
@@ -128,7 +130,7 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 		page.WriteFront(w, page.Front{Gateway: public.Host, MCP: cfg.PublicURL + "/mcp", Version: buildinfo.Version()})
 	})
 	health(mux, db)
-	return gateway{handler: observe(mux, public.Scheme == "https", addresses, logger), run: mcp.Run, endStreams: mcp.EndStreams}, nil
+	return gateway{handler: observe(mux, public.Scheme == "https", addresses, logger), run: mcp.Run, endStreams: mcp.EndStreams, awaitStreams: mcp.AwaitStreams}, nil
 }
 
 // signInTime is how long a consent page can be answered, and how long the

@@ -47,7 +47,8 @@ type gateway struct {
 	trail *trail
 	waits *waits
 
-	endStreams func()
+	endStreams   func()
+	awaitStreams func(context.Context) error
 	// run passes on what changes, as the gateway does.
 	run func(context.Context)
 }
@@ -91,9 +92,13 @@ func newGatewayWith(t testing.TB, pack catalog.Pack, change func(*mcphttp.Config
 	mux.Handle("/sse", h.CheckOrigin(bearer(h.SSE())))
 	mux.Handle(mcphttp.MessagesPath, h.CheckOrigin(bearer(h.SSE())))
 	server := httptest.NewServer(mux)
-	g.endStreams, g.run = h.EndStreams, h.Run
+	g.endStreams, g.awaitStreams, g.run = h.EndStreams, h.AwaitStreams, h.Run
 	t.Cleanup(server.Close)
-	t.Cleanup(h.EndStreams) // before the server waits for them
+	t.Cleanup(func() { // the server does not know all of them
+		if err := h.AwaitStreams(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
 	g.url = server.URL
 	return g
 }

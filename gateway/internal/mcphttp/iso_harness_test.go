@@ -117,7 +117,11 @@ func (g *lively) serve(t *testing.T, heard <-chan struct{}) {
 	}))
 	g.url, g.endStreams = served.URL, g.handler.EndStreams
 	t.Cleanup(served.Close)
-	t.Cleanup(g.handler.EndStreams)
+	t.Cleanup(func() { // the server does not know all of them
+		if err := g.handler.AwaitStreams(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // gateways numbers those that are served.

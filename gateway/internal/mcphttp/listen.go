@@ -1,6 +1,7 @@
 package mcphttp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"mcp-gateway/gateway/internal/access"
 	"mcp-gateway/shared/wire"
 )
 
@@ -26,9 +28,8 @@ type listening struct {
 	lists     map[string]bool
 	resources map[string]bool
 	// id is the request's, which every message carries.
-	id   json.RawMessage
-	out  chan []byte
-	slow chan struct{}
+	id  json.RawMessage
+	out *queue
 }
 
 // listens are the streams that are open.
@@ -68,14 +69,7 @@ func (l *listening) send(method string, params map[string]any) {
 	if err != nil {
 		return
 	}
-	select {
-	case l.out <- wire.AppendNotification(nil, method, encoded):
-	default:
-		select {
-		case l.slow <- struct{}{}:
-		default:
-		}
-	}
+	l.out.put(wire.AppendNotification(nil, method, encoded))
 }
 
 // listNames are the lists that can change, by the member that asks for them.
@@ -102,38 +96,38 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, x *exchange) {
 		busy.answer(x.msg.ID).write(w)
 		return
 	}
-	defer h.streams.give(who)
 	x.release() // a stream is no call
-	defer h.listens.add(l)()
-	ctx, stop := h.whileGood(r.Context(), x.principal)
+	p := x.principal
+	h.streams.hold(w, r, func(ctx context.Context, write func([]byte) bool) {
+		defer h.streams.give(who)
+		defer h.listens.add(l)()
+		h.hear(ctx, p, l, write)
+	})
+}
+
+// hear writes what is heard to a stream.
+func (h *Handler) hear(left context.Context, p *access.Principal, l *listening, write func([]byte) bool) {
+	ctx, stop := h.whileGood(left, p)
 	defer stop()
-	reply := newReply(w, r, nil)
-	if !reply.send(<-l.out) {
-		return
-	}
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
 	for {
 		select {
-		case message := <-l.out:
-			if !reply.send(message) {
+		case <-l.out.more:
+			if !h.pass(ctx, l.out, write) {
 				return
 			}
 		case <-alive.C:
-			reply.live()
-			if reply.isGone() {
+			if !write([]byte(":\n\n")) {
 				return
 			}
-		case <-l.slow:
-			h.cfg.Logger.WarnContext(ctx, "a stream was cut off: its client does not read")
-			return
-		case <-r.Context().Done():
+		case <-left.Done():
 			return
 		case <-ctx.Done():
-			reply.finish(l.over(x))
+			write(event("", l.over()))
 			return
 		case <-h.streams.ending:
-			reply.finish(l.over(x))
+			write(event("", l.over()))
 			return
 		}
 	}
@@ -150,18 +144,18 @@ func (h *Handler) canChange() bool {
 }
 
 // over is the response that ends a stream.
-func (l *listening) over(x *exchange) answer {
+func (l *listening) over() []byte {
 	result := []byte(`{"resultType":"complete","_meta":{"` + wire.MetaSubscriptionID + `":`)
 	result = append(append(result, l.id...), "}}"...)
-	return answer{status: http.StatusOK, body: wire.AppendResult(nil, x.msg.ID, result)}
+	return wire.AppendResult(nil, l.id, result)
 }
 
 // listening reads what a client wants to hear of; what is not served is left out,
 // and the acknowledgement, which is the first message, says so.
 func (h *Handler) listening(x *exchange) (*listening, *fault) {
 	l := &listening{
-		lists: make(map[string]bool), resources: make(map[string]bool), id: x.msg.ID,
-		out: make(chan []byte, maxHeard), slow: make(chan struct{}, 1),
+		lists: make(map[string]bool), resources: make(map[string]bool), out: newQueue(maxHeard),
+		id: bytes.Clone(x.msg.ID), // of its own: the stream must not keep the whole body
 	}
 	wanted, ok := wire.Member(x.msg.Params, "notifications")
 	if !ok || wanted[0] != '{' {

@@ -23,6 +23,8 @@ const streamAfter = 2 * time.Second
 type reply struct {
 	w   http.ResponseWriter
 	out *http.ResponseController
+	// put writes to the stream, once there is one.
+	put func([]byte) bool
 	// streams: the client reads event streams.
 	streams bool
 	// keep, if it is set, opens what remembers the events, for a client that comes
@@ -78,13 +80,6 @@ func (p *reply) live() {
 	}
 }
 
-// isGone reports whether nobody reads any more.
-func (p *reply) isGone() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.gone
-}
-
 // begin sends the headers of a stream, and an event without data whose id a
 // client can come back with (2025-11-25 Streamable HTTP, Resumability).
 func (p *reply) begin() {
@@ -92,7 +87,8 @@ func (p *reply) begin() {
 		return
 	}
 	p.begun = true
-	streamHeaders(p.w, p.out)
+	streamHeaders(p.w.Header())
+	p.put = begin(p.w, p.out)
 	if p.keep != nil {
 		p.kept = p.keep()
 		p.write([]byte("id: " + p.kept.id(0) + "\ndata:\n\n"))
@@ -112,9 +108,7 @@ func (p *reply) write(text []byte) bool {
 	if p.gone {
 		return false
 	}
-	_ = p.out.SetWriteDeadline(time.Now().Add(writeTime))
-	_, err := p.w.Write(text)
-	p.gone = err != nil || p.out.Flush() != nil
+	p.gone = !p.put(text)
 	return !p.gone
 }
 
@@ -136,16 +130,4 @@ func (p *reply) finish(a answer) {
 	if p.kept != nil {
 		p.kept.end(time.Now())
 	}
-}
-
-// streamHeaders begins an event stream, for which the server's own time limits
-// do not hold: they are for requests and answers that end.
-func streamHeaders(w http.ResponseWriter, out *http.ResponseController) {
-	_ = out.SetReadDeadline(time.Time{})
-	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // proxies of the nginx family pass it on at once
-	header.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(http.StatusOK)
 }

@@ -37,9 +37,7 @@ type stream struct {
 	state *state // lives as long as the stream
 	owner string
 	who   person
-	out   chan []byte   // answers
-	gone  chan struct{} // closed when nobody writes them any more
-	slow  chan struct{} // has one when a message found out full
+	out   *queue // answers
 	calls sync.WaitGroup
 }
 
@@ -53,6 +51,7 @@ type streams struct {
 	ended    bool
 
 	ending chan struct{} // closed when ended is set
+	held   sync.WaitGroup
 }
 
 func newStreams() *streams {
@@ -64,7 +63,7 @@ func newStreams() *streams {
 func (ss *streams) begin(p *access.Principal) (name string, s *stream) {
 	s = &stream{
 		owner: string(owner(p)), who: person{p.Tenant, p.Object},
-		out: make(chan []byte, maxWaiting), gone: make(chan struct{}), slow: make(chan struct{}, 1),
+		out: newQueue(maxWaiting),
 	}
 	_, _ = rand.Read(s.id[:])
 	s.state = newState(s.owner, s.who)
@@ -76,6 +75,7 @@ func (ss *streams) begin(p *access.Principal) (name string, s *stream) {
 	}
 	ss.open[name] = s
 	ss.persons[s.who]++
+	ss.held.Add(1)
 	return name, s
 }
 
@@ -87,7 +87,7 @@ func (ss *streams) end(name string, s *stream) {
 	if ss.persons[s.who]--; ss.persons[s.who] == 0 {
 		delete(ss.persons, s.who)
 	}
-	close(s.gone)
+	s.out.close()
 }
 
 // find returns a stream of this person and client and counts a call on it, which
@@ -102,7 +102,8 @@ func (ss *streams) find(name string, p *access.Principal) (s *stream, done func(
 	return s, s.calls.Done
 }
 
-// take counts a stream that has no name: of a GET or of a modern client.
+// take counts a stream that has no name: of a GET or of a modern client. As with
+// begin, it must be held then.
 func (ss *streams) take(who person) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -111,6 +112,7 @@ func (ss *streams) take(who person) bool {
 	}
 	ss.persons[who]++
 	ss.nameless++
+	ss.held.Add(1)
 	return true
 }
 
@@ -147,6 +149,20 @@ func (h *Handler) EndStreams() {
 	}
 }
 
+// AwaitStreams ends the streams and returns when they are over, with their calls, or
+// ctx is: the server does not know all of them.
+func (h *Handler) AwaitStreams(ctx context.Context) error {
+	h.EndStreams()
+	over := make(chan struct{})
+	go func() { h.streams.held.Wait(); close(over) }() // ends with the streams
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // SSE answers /sse and MessagesPath.
 func (h *Handler) SSE() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -179,21 +195,16 @@ func (h *Handler) openStream(w http.ResponseWriter, r *http.Request, p *access.P
 		busy.answer(nil).write(w)
 		return
 	}
-	// The calls have an owner: what they still do is done before this returns.
-	defer s.calls.Wait()
-	defer h.streams.end(name, s)
-	ctx, stop := h.whileGood(r.Context(), p)
-	defer stop()
-	out := http.NewResponseController(w)
-	streamHeaders(w, out)
-	write := func(text []byte) bool {
-		_ = out.SetWriteDeadline(time.Now().Add(writeTime))
-		_, err := w.Write(text)
-		return err == nil && out.Flush() == nil
-	}
-	if write([]byte("event: endpoint\ndata: " + MessagesPath + "?session_id=" + name + "\n\n")) {
-		h.feed(ctx, s, write)
-	}
+	h.streams.hold(w, r, func(ctx context.Context, write func([]byte) bool) {
+		// The calls have an owner: what they still do is done before this returns.
+		defer s.calls.Wait()
+		defer h.streams.end(name, s)
+		ctx, stop := h.whileGood(ctx, p)
+		defer stop()
+		if write([]byte("event: endpoint\ndata: " + MessagesPath + "?session_id=" + name + "\n\n")) {
+			h.feed(ctx, s, write)
+		}
+	})
 }
 
 // feed writes a stream's answers until it ends.
@@ -205,8 +216,8 @@ func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) 
 	ending, idle := h.streams.ending, make(chan struct{})
 	for {
 		select {
-		case message := <-s.out:
-			if !write(event("", message)) {
+		case <-s.out.more:
+			if !h.pass(ctx, s.out, write) {
 				return
 			}
 		case <-alive.C:
@@ -217,11 +228,8 @@ func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) 
 			ending = nil
 			go func() { s.calls.Wait(); close(idle) }() // ends with the calls, which are bounded
 		case <-idle:
-			for len(s.out) > 0 && write(event("", <-s.out)) {
+			for !s.out.empty() && h.pass(ctx, s.out, write) {
 			}
-			return
-		case <-s.slow:
-			h.cfg.Logger.WarnContext(ctx, "a stream was cut off: its client does not read")
 			return
 		case <-old.C:
 			return
@@ -229,6 +237,17 @@ func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) 
 			return
 		}
 	}
+}
+
+// pass writes one of the messages that wait for a stream's reader, and reports
+// whether there may be more.
+func (h *Handler) pass(ctx context.Context, q *queue, write func([]byte) bool) bool {
+	message, ok := q.take()
+	if !ok {
+		h.cfg.Logger.WarnContext(ctx, "a stream was cut off: its client does not read")
+		return false
+	}
+	return message == nil || write(event("", message))
 }
 
 // postMessage takes a message for a stream. Its answer is sent there, and 202 says
@@ -283,42 +302,8 @@ func (h *Handler) postMessage(w http.ResponseWriter, r *http.Request, p *access.
 
 // send hands a message of a request to the stream. It waits for a client that reads
 // slowly, but not for one that does not read.
-func (s *stream) send(message []byte) bool {
-	select {
-	case s.out <- message:
-		return true
-	case <-s.gone:
-		return false
-	default:
-	}
-	patience := time.NewTimer(writeTime)
-	defer patience.Stop()
-	select {
-	case s.out <- message:
-		return true
-	case <-s.gone:
-		return false
-	case <-patience.C:
-		s.cut()
-		return false
-	}
-}
+func (s *stream) send(message []byte) bool { return s.out.putWithin(message, writeTime) }
 
 // push hands over a message that is about no request: whoever tells everybody waits
 // for nobody.
-func (s *stream) push(message []byte) {
-	select {
-	case s.out <- message:
-	case <-s.gone:
-	default:
-		s.cut()
-	}
-}
-
-// cut ends the stream of a client that does not read.
-func (s *stream) cut() {
-	select {
-	case s.slow <- struct{}{}:
-	default:
-	}
-}
+func (s *stream) push(message []byte) { s.out.put(message) }

@@ -28,29 +28,25 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principa
 		busy.answer(nil).write(w)
 		return
 	}
-	defer h.streams.give(person{p.Tenant, p.Object})
 	e, number := state.find(r.Header.Get("Last-Event-ID"))
 	if e == nil { // also if it is kept no longer
 		e, number = state.wait(now), 0
 	}
-	h.follow(w, r, p, e, number, s.revision >= wire.Revision20251125)
-	h.states.used(s.id, time.Now())
+	resumable := s.revision >= wire.Revision20251125
+	h.streams.hold(w, r, func(ctx context.Context, write func([]byte) bool) {
+		defer h.streams.give(person{p.Tenant, p.Object})
+		h.follow(ctx, p, write, e, number, resumable)
+		h.states.used(s.id, time.Now())
+	})
 }
 
 // follow writes a stream from a number on, until it ends, the client leaves, its
 // token is over or the gateway stops.
-func (h *Handler) follow(w http.ResponseWriter, r *http.Request, p *access.Principal, e *events, number int, resumable bool) {
-	ctx, stop := h.whileGood(r.Context(), p)
+func (h *Handler) follow(ctx context.Context, p *access.Principal, write func([]byte) bool, e *events, number int, resumable bool) {
+	ctx, stop := h.whileGood(ctx, p)
 	defer stop()
 	reader := e.read()
 	defer e.left()
-	out := http.NewResponseController(w)
-	streamHeaders(w, out)
-	write := func(text []byte) bool {
-		_ = out.SetWriteDeadline(time.Now().Add(writeTime))
-		_, err := w.Write(text)
-		return err == nil && out.Flush() == nil
-	}
 	var opening []byte // else the headers alone say that it is open
 	if resumable && number == 0 {
 		opening = []byte("id: " + e.id(0) + "\ndata:\n\n")

@@ -1,0 +1,152 @@
+package mcphttp
+
+import (
+	"sync"
+	"time"
+)
+
+// queue holds the messages that wait for the one reader of a stream. It takes no
+// room for those that do not.
+type queue struct {
+	// limit is how many may wait. Those after them wait with whoever puts them.
+	limit int
+	// more has one when there is something to take.
+	more chan struct{}
+
+	mu      sync.Mutex // guards below
+	waiting [][]byte
+	taken   int
+	// moved, if somebody waits for it, is closed when the reader has taken one, or
+	// will take none.
+	moved chan struct{}
+	// full: one more came than may wait. closed: nobody reads any more.
+	full, closed bool
+}
+
+func newQueue(limit int) *queue { return &queue{limit: limit, more: make(chan struct{}, 1)} }
+
+// put hands over a message, and reports whether it may be read. If there is no room
+// for it, the reader is too slow.
+func (q *queue) put(message []byte) bool { return q.putWithin(message, 0) }
+
+// putWithin is put for a message that waits so long for room, behind those that
+// came before.
+func (q *queue) putWithin(message []byte, patience time.Duration) bool {
+	number, ok := q.add(message, patience > 0)
+	if !ok {
+		return false
+	}
+	moved, ok := q.place(number)
+	if moved == nil {
+		return ok
+	}
+	over := time.NewTimer(patience)
+	defer over.Stop()
+	for moved != nil {
+		select {
+		case <-moved:
+			moved, ok = q.place(number)
+		case <-over.C:
+			return q.giveUp(number)
+		}
+	}
+	return ok
+}
+
+// add appends a message and returns its number; one that cannot wait for room must
+// have it.
+func (q *queue) add(message []byte, patient bool) (number int, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !patient && len(q.waiting) >= q.limit {
+		q.cut()
+	}
+	if q.closed || q.full {
+		return 0, false
+	}
+	q.waiting = append(q.waiting, message)
+	q.wake()
+	return q.taken + len(q.waiting), true
+}
+
+// place returns what to wait on if there is no room yet for the message with that
+// number; else whether it may be read.
+func (q *queue) place(number int) (moved <-chan struct{}, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || q.full {
+		return nil, number <= q.taken
+	}
+	if number <= q.taken+q.limit {
+		return nil, true
+	}
+	if q.moved == nil {
+		q.moved = make(chan struct{})
+	}
+	return q.moved, false
+}
+
+// giveUp is for a message that has waited long enough: if there is no room yet, the
+// reader is too slow.
+func (q *queue) giveUp(number int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed && number > q.taken+q.limit {
+		q.cut()
+	}
+	return number <= q.taken || !q.closed && !q.full
+}
+
+// take returns the next message; nil if none waits. !ok says that the reader was too
+// slow, and something is lost.
+func (q *queue) take() (message []byte, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.full || len(q.waiting) == 0 {
+		return nil, !q.full
+	}
+	message, q.waiting[0] = q.waiting[0], nil
+	q.taken++
+	if q.waiting = q.waiting[1:]; len(q.waiting) == 0 {
+		q.waiting = nil
+	} else {
+		q.wake()
+	}
+	q.move()
+	return message, true
+}
+
+// empty reports whether nothing waits.
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting) == 0
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed, q.waiting = true, nil
+	q.move()
+}
+
+// cut tells the reader that it is too slow.
+func (q *queue) cut() {
+	q.full, q.waiting = true, nil
+	q.wake()
+	q.move()
+}
+
+func (q *queue) wake() {
+	select {
+	case q.more <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) move() {
+	if q.moved != nil {
+		close(q.moved)
+		q.moved = nil
+	}
+}

@@ -1,0 +1,98 @@
+package mcphttp
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// drain takes all that waits.
+func drain(t *testing.T, q *queue) (messages []string) {
+	t.Helper()
+	for !q.empty() {
+		message, ok := q.take()
+		if !ok {
+			t.Fatalf("too slow after %q", messages)
+		}
+		messages = append(messages, string(message))
+	}
+	return messages
+}
+
+func TestWhoWaitsForRoomIsReadInTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(2)
+		var putting sync.WaitGroup
+		for i := range 5 {
+			putting.Go(func() {
+				if !q.putWithin(fmt.Append(nil, i), time.Second) {
+					t.Errorf("%d was not taken", i)
+				}
+			})
+			synctest.Wait()
+		}
+		time.Sleep(time.Second - time.Nanosecond) // just in time
+		for i := range 3 {
+			if got, ok := q.take(); !ok || string(got) != fmt.Sprint(i) {
+				t.Fatalf("took %q, %t, want %d", got, ok, i)
+			}
+		}
+		putting.Wait()
+		if diff := cmp.Diff([]string{"3", "4"}, drain(t, q)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestAReaderThatTakesNothingIsTooSlow(t *testing.T) {
+	t.Parallel()
+	for name, put := range map[string]struct {
+		patience, waits time.Duration
+	}{
+		"at once for what cannot wait":       {patience: 0, waits: 0},
+		"when a message has waited too long": {patience: time.Second, waits: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				q, start := newQueue(1), time.Now()
+				if !q.put([]byte("a")) {
+					t.Fatal("there was room")
+				}
+				if q.putWithin([]byte("b"), put.patience) || time.Since(start) != put.waits {
+					t.Errorf("taken, or refused after %v", time.Since(start))
+				}
+				<-q.more
+				if got, ok := q.take(); ok {
+					t.Errorf("the reader goes on with %q", got)
+				}
+				if q.putWithin([]byte("c"), time.Hour) || time.Since(start) != put.waits {
+					t.Errorf("a later one was taken, or waited until %v", time.Since(start))
+				}
+			})
+		})
+	}
+}
+
+func TestNobodyWaitsForAReaderThatHasLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, start := newQueue(1), time.Now()
+		q.put([]byte("a"))
+		late := make(chan bool)
+		go func() { late <- q.putWithin([]byte("b"), time.Hour) }()
+		synctest.Wait()
+		q.close()
+		if <-late || q.put([]byte("c")) || time.Since(start) != 0 {
+			t.Errorf("taken, or refused after %v", time.Since(start))
+		}
+		if message, ok := q.take(); !ok || message != nil {
+			t.Errorf("took %q, %t", message, ok)
+		}
+	})
+}
