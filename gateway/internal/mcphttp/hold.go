@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"mcp-gateway/gateway/internal/access"
 )
 
 // net/http keeps for each request that is being served two buffers, the request
@@ -19,37 +21,53 @@ import (
 // nothing is expected, and a line end or two is harmless.
 const maxAfter = 256
 
-// hold answers a request with a stream of events, which serve writes; write
-// reports whether the client may have got it, and without a text it sends the
-// headers, which it does not do before. The stream is over when serve
-// returns, which may be after hold does: ctx ends when the client has left. Before
-// it the stream must have been counted.
-func (ss *streams) hold(w http.ResponseWriter, r *http.Request, serve func(ctx context.Context, write func([]byte) bool)) {
+// line is a stream as whoever serves it sees it.
+type line struct {
+	// ctx ends when the client has left or its token is over. It outlives the
+	// request.
+	ctx context.Context
+	// write reports whether the client may have got it. Without a text it sends the
+	// headers, which nothing does before.
+	write func([]byte) bool
+	// alive ticks when the stream should say that it lives.
+	alive <-chan time.Time
+}
+
+// hold answers a request with a stream of events, which serve writes. The stream is
+// over when serve returns, which may be after hold does. Before it the stream must
+// have been counted.
+func (h *Handler) hold(w http.ResponseWriter, r *http.Request, p *access.Principal, serve func(line)) {
 	out := http.NewResponseController(w)
 	streamHeaders(w.Header())
 	if r.ProtoMajor == 1 && r.ProtoMinor >= 1 { // HTTP/1.0 has no chunks
 		if conn, _, err := out.Hijack(); err == nil {
-			ss.holdConn(context.WithoutCancel(r.Context()), conn, w.Header(), serve)
+			h.holdConn(context.WithoutCancel(r.Context()), conn, w.Header(), p, serve)
 			return
 		}
 	}
-	defer ss.held.Done()
-	serve(r.Context(), begin(w, out))
+	defer h.streams.held.Done()
+	ctx, stop := h.whileGood(r.Context(), p)
+	defer stop()
+	alive := time.NewTicker(aliveEvery)
+	defer alive.Stop()
+	serve(line{ctx: ctx, write: begin(w, out), alive: alive.C})
 }
 
 // holdConn is hold for a connection that is no longer the server's.
-func (ss *streams) holdConn(ctx context.Context, conn net.Conn, header http.Header, serve func(context.Context, func([]byte) bool)) {
-	ctx, leave := context.WithCancel(ctx)
-	h := &heldConn{Conn: conn, head: head(header)}
-	ss.held.Go(func() { // ends when the connection is closed
+func (h *Handler) holdConn(ctx context.Context, conn net.Conn, header http.Header, p *access.Principal, serve func(line)) {
+	ctx, leave := h.whileGood(ctx, p)
+	alive := time.NewTicker(aliveEvery)
+	c := &heldConn{Conn: conn, head: head(header)}
+	h.streams.held.Go(func() { // ends when the connection is closed
 		defer leave()
-		h.waitForEnd()
+		c.waitForEnd()
 	})
 	go func() {
-		defer ss.held.Done()
+		defer h.streams.held.Done()
 		defer leave()
-		defer h.end()
-		serve(ctx, h.write)
+		defer alive.Stop()
+		defer c.end()
+		serve(line{ctx: ctx, write: c.write, alive: alive.C})
 	}()
 }
 
@@ -93,38 +111,38 @@ type heldConn struct {
 	failed bool
 }
 
-func (h *heldConn) write(text []byte) bool {
+func (c *heldConn) write(text []byte) bool {
 	if len(text) == 0 { // a chunk of no length would end the stream
-		head := h.head
-		h.head = nil
-		return h.send(head)
+		head := c.head
+		c.head = nil
+		return c.send(head)
 	}
-	chunk := append(strconv.AppendInt(h.head, int64(len(text)), 16), "\r\n"...)
-	h.head = nil
-	return h.send(append(append(chunk, text...), "\r\n"...))
+	chunk := append(strconv.AppendInt(c.head, int64(len(text)), 16), "\r\n"...)
+	c.head = nil
+	return c.send(append(append(chunk, text...), "\r\n"...))
 }
 
-func (h *heldConn) send(b []byte) bool {
-	if !h.failed {
-		_ = h.SetWriteDeadline(time.Now().Add(writeTime))
-		_, err := h.Write(b)
-		h.failed = err != nil
+func (c *heldConn) send(b []byte) bool {
+	if !c.failed {
+		_ = c.SetWriteDeadline(time.Now().Add(writeTime))
+		_, err := c.Write(b)
+		c.failed = err != nil
 	}
-	return !h.failed
+	return !c.failed
 }
 
 // end says that nothing more will come. A connection that did not take what was
 // written before gets no more.
-func (h *heldConn) end() {
-	h.send(append(h.head, "0\r\n\r\n"...))
-	_ = h.Close()
+func (c *heldConn) end() {
+	c.send(append(c.head, "0\r\n\r\n"...))
+	_ = c.Close()
 }
 
 // waitForEnd returns when the client has left, or has sent more than it may.
-func (h *heldConn) waitForEnd() {
+func (c *heldConn) waitForEnd() {
 	var some [16]byte
 	for total := 0; total <= maxAfter; {
-		n, err := h.Read(some[:])
+		n, err := c.Read(some[:])
 		if total += n; err != nil {
 			return
 		}

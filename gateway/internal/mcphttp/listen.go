@@ -8,9 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"sync"
-	"time"
 
-	"mcp-gateway/gateway/internal/access"
 	"mcp-gateway/shared/wire"
 )
 
@@ -97,37 +95,31 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, x *exchange) {
 		return
 	}
 	x.release() // a stream is no call
-	p := x.principal
-	h.streams.hold(w, r, func(ctx context.Context, write func([]byte) bool) {
+	// What is held must not keep x, which has the whole body.
+	h.hold(w, r, x.principal, func(out line) {
 		defer h.streams.give(who)
 		defer h.listens.add(l)()
-		h.hear(ctx, p, l, write)
+		h.hear(out, l)
 	})
 }
 
 // hear writes what is heard to a stream.
-func (h *Handler) hear(left context.Context, p *access.Principal, l *listening, write func([]byte) bool) {
-	ctx, stop := h.whileGood(left, p)
-	defer stop()
-	alive := time.NewTicker(aliveEvery)
-	defer alive.Stop()
+func (h *Handler) hear(out line, l *listening) {
 	for {
 		select {
 		case <-l.out.more:
-			if !h.pass(ctx, l.out, write) {
+			if !h.pass(out, l.out) {
 				return
 			}
-		case <-alive.C:
-			if !write([]byte(":\n\n")) {
+		case <-out.alive:
+			if !out.write([]byte(":\n\n")) {
 				return
 			}
-		case <-left.Done():
-			return
-		case <-ctx.Done():
-			write(event("", l.over()))
+		case <-out.ctx.Done(): // also if the client has left, who does not hear it then
+			out.write(event("", l.over()))
 			return
 		case <-h.streams.ending:
-			write(event("", l.over()))
+			out.write(event("", l.over()))
 			return
 		}
 	}

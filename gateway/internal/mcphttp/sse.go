@@ -195,45 +195,41 @@ func (h *Handler) openStream(w http.ResponseWriter, r *http.Request, p *access.P
 		busy.answer(nil).write(w)
 		return
 	}
-	h.streams.hold(w, r, func(ctx context.Context, write func([]byte) bool) {
+	h.hold(w, r, p, func(out line) {
 		// The calls have an owner: what they still do is done before this returns.
 		defer s.calls.Wait()
 		defer h.streams.end(name, s)
-		ctx, stop := h.whileGood(ctx, p)
-		defer stop()
-		if write([]byte("event: endpoint\ndata: " + MessagesPath + "?session_id=" + name + "\n\n")) {
-			h.feed(ctx, s, write)
+		if out.write([]byte("event: endpoint\ndata: " + MessagesPath + "?session_id=" + name + "\n\n")) {
+			h.feed(out, s)
 		}
 	})
 }
 
 // feed writes a stream's answers until it ends.
-func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) {
-	alive := time.NewTicker(aliveEvery)
-	defer alive.Stop()
+func (h *Handler) feed(out line, s *stream) {
 	old := time.NewTimer(h.cfg.SessionLifetime)
 	defer old.Stop()
 	ending, idle := h.streams.ending, make(chan struct{})
 	for {
 		select {
 		case <-s.out.more:
-			if !h.pass(ctx, s.out, write) {
+			if !h.pass(out, s.out) {
 				return
 			}
-		case <-alive.C:
-			if !write([]byte(":\n\n")) {
+		case <-out.alive:
+			if !out.write([]byte(":\n\n")) {
 				return
 			}
 		case <-ending:
 			ending = nil
 			go func() { s.calls.Wait(); close(idle) }() // ends with the calls, which are bounded
 		case <-idle:
-			for !s.out.empty() && h.pass(ctx, s.out, write) {
+			for !s.out.empty() && h.pass(out, s.out) {
 			}
 			return
 		case <-old.C:
 			return
-		case <-ctx.Done():
+		case <-out.ctx.Done():
 			return
 		}
 	}
@@ -241,13 +237,13 @@ func (h *Handler) feed(ctx context.Context, s *stream, write func([]byte) bool) 
 
 // pass writes one of the messages that wait for a stream's reader, and reports
 // whether there may be more.
-func (h *Handler) pass(ctx context.Context, q *queue, write func([]byte) bool) bool {
+func (h *Handler) pass(out line, q *queue) bool {
 	message, ok := q.take()
 	if !ok {
-		h.cfg.Logger.WarnContext(ctx, "a stream was cut off: its client does not read")
+		h.cfg.Logger.WarnContext(out.ctx, "a stream was cut off: its client does not read")
 		return false
 	}
-	return message == nil || write(event("", message))
+	return message == nil || out.write(event("", message))
 }
 
 // postMessage takes a message for a stream. Its answer is sent there, and 202 says

@@ -33,36 +33,32 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principa
 		e, number = state.wait(now), 0
 	}
 	resumable := s.revision >= wire.Revision20251125
-	h.streams.hold(w, r, func(ctx context.Context, write func([]byte) bool) {
+	h.hold(w, r, p, func(out line) {
 		defer h.streams.give(person{p.Tenant, p.Object})
-		h.follow(ctx, p, write, e, number, resumable)
+		h.follow(out, e, number, resumable)
 		h.states.used(s.id, time.Now())
 	})
 }
 
 // follow writes a stream from a number on, until it ends, the client leaves, its
 // token is over or the gateway stops.
-func (h *Handler) follow(ctx context.Context, p *access.Principal, write func([]byte) bool, e *events, number int, resumable bool) {
-	ctx, stop := h.whileGood(ctx, p)
-	defer stop()
+func (h *Handler) follow(out line, e *events, number int, resumable bool) {
 	reader := e.read()
 	defer e.left()
 	var opening []byte // else the headers alone say that it is open
 	if resumable && number == 0 {
 		opening = []byte("id: " + e.id(0) + "\ndata:\n\n")
 	}
-	if !write(opening) {
+	if !out.write(opening) {
 		return
 	}
-	alive := time.NewTicker(aliveEvery)
-	defer alive.Stop()
 	for {
 		messages, last, more := e.after(number)
 		if !e.isReader(reader) {
 			return
 		}
 		for i, message := range messages {
-			if !write(event(e.id(last-len(messages)+1+i), message)) {
+			if !out.write(event(e.id(last-len(messages)+1+i), message)) {
 				return
 			}
 		}
@@ -72,26 +68,25 @@ func (h *Handler) follow(ctx context.Context, p *access.Principal, write func([]
 		}
 		select {
 		case <-more:
-		case <-alive.C:
-			if !write([]byte(":\n\n")) {
+		case <-out.alive:
+			if !out.write([]byte(":\n\n")) {
 				return
 			}
 		case <-h.streams.ending:
 			return
-		case <-ctx.Done():
+		case <-out.ctx.Done():
 			return
 		}
 	}
 }
 
 // whileGood is a context that ends when the token does: at its time, or sooner if
-// its grant is revoked.
+// its grant is revoked. It is one context and a timer, since each stream has it.
 func (h *Handler) whileGood(ctx context.Context, p *access.Principal) (context.Context, context.CancelFunc) {
-	if !p.ExpiresAt.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, p.ExpiresAt)
-		inner, stop := h.cfg.Revoked(ctx, p.GrantID)
-		return inner, func() { stop(); cancel() }
+	ctx, stop := h.cfg.Revoked(ctx, p.GrantID)
+	if p.ExpiresAt.IsZero() {
+		return ctx, stop
 	}
-	return h.cfg.Revoked(ctx, p.GrantID)
+	expires := time.AfterFunc(time.Until(p.ExpiresAt), stop)
+	return ctx, func() { expires.Stop(); stop() }
 }
