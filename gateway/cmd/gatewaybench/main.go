@@ -1,7 +1,8 @@
 // Command gatewaybench runs the benchmarks behind the gateway's budgets in
 // turns, so that a busy machine is busy for all of them, and sets their medians
 // side by side: the token endpoint beside a net/http JSON echo and beside the
-// bare store on the same disk, the bearer check beside the echo.
+// bare store on the same disk, the bearer check beside the echo; and what a call in
+// each mode and an idle stream of each kind need.
 //
 // It refuses to measure anything itself: each benchmark stands with the package
 // that it measures, and runs alone too. It needs the sources and Go.
@@ -87,6 +88,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	for round := range o.rounds {
 		_, _ = fmt.Fprintf(stderr, "round %d of %d\n", round+1, o.rounds)
 		for _, s := range subjects {
+			if s.left() {
+				continue
+			}
 			got, err := measure(ctx, binaries[s.pkg], folder, s, o.requests)
 			if err != nil {
 				return err
@@ -105,7 +109,11 @@ type subject struct {
 	name, pkg, bench string
 	// quick ones take a thousand times as many iterations.
 	quick bool
+	// unix: it runs there only.
+	unix bool
 }
+
+func (s subject) left() bool { return s.unix && runtime.GOOS == "windows" }
 
 const (
 	echo     = "echo"
@@ -126,13 +134,28 @@ var subjects = []subject{
 	{name: rotate, pkg: "store/sqlite", bench: "^BenchmarkContract$/^rotate$"},
 	{name: bearer, pkg: "resource", bench: "^BenchmarkBearerCheck$", quick: true},
 	{name: verify, pkg: "token", bench: "^BenchmarkVerifyCached$", quick: true},
+	{name: "call: modern", pkg: "mcphttp", bench: "^BenchmarkCall$/^modern$"},
+	{name: "call: modern with progress", pkg: "mcphttp", bench: "^BenchmarkCall$/^modern_with_progress$"},
+	{name: "call: legacy", pkg: "mcphttp", bench: "^BenchmarkCall$/^legacy$"},
+	{name: "call: sse", pkg: "mcphttp", bench: "^BenchmarkCall$/^sse$"},
+	{name: "idle GET", pkg: "app", bench: "^BenchmarkIdle$/^http1$/^get$", unix: true},
+	{name: "idle listen", pkg: "app", bench: "^BenchmarkIdle$/^http1$/^listen$", unix: true},
+	{name: "idle sse", pkg: "app", bench: "^BenchmarkIdle$/^http1$/^sse$", unix: true},
+	{name: "idle listen, TLS", pkg: "app", bench: "^BenchmarkIdle$/^tls$/^listen$", unix: true},
+	{name: "idle listen, HTTP/2", pkg: "app", bench: "^BenchmarkIdle$/^http2$/^listen$", unix: true},
 }
+
+// The subjects of a kind begin so.
+const (
+	calls = "call: "
+	idle  = "idle "
+)
 
 // build compiles the benchmarks of each package once.
 func build(ctx context.Context, folder string) (map[string]string, error) {
 	binaries := map[string]string{}
 	for _, s := range subjects {
-		if binaries[s.pkg] != "" {
+		if binaries[s.pkg] != "" || s.left() {
 			continue
 		}
 		file := filepath.Join(folder, filepath.Base(s.pkg)+".test")

@@ -21,6 +21,9 @@ const (
 	unitStore  = "/s"
 	unitP99    = "p99-ns"
 	unitAllocs = "allocs/op"
+	unitRSS    = "rss-B/stream"
+	unitHeap   = "heap-B/stream"
+	unitStack  = "stack-B/stream"
 )
 
 // sample is what one benchmark said in one round, by unit.
@@ -99,7 +102,7 @@ func (r report) write(w io.Writer) error {
 		_, _ = fmt.Fprintf(table, "%s\t%.0f\t\t%.3f us\t%.0f\t%s\t\t\n", name, 1e9/max(1, r.median(name, unitTime)), r.median(name, unitTime)/1e3,
 			r.median(name, unitAllocs), cell("%.4f", r.ratio(name, unitTime, echo, unitCPU)))
 	}
-	if err := table.Flush(); err != nil {
+	if err := errors.Join(table.Flush(), r.writeTransport(&text)); err != nil {
 		return err
 	}
 	text.WriteString("\n")
@@ -108,6 +111,25 @@ func (r report) write(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// writeTransport is the table of calls, from the handler on, and of streams.
+func (r report) writeTransport(text *strings.Builder) error {
+	text.WriteString("\n")
+	table := tabwriter.NewWriter(text, 0, 0, 3, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintln(table, "\ttime\tallocations\tresident\theap\tstack\t")
+	for _, s := range subjects {
+		if !strings.HasPrefix(s.name, calls) && !strings.HasPrefix(s.name, idle) {
+			continue
+		}
+		took, allocs := r.median(s.name, unitTime), r.median(s.name, unitAllocs)
+		if strings.HasPrefix(s.name, idle) {
+			took, allocs = 0, 0 // the client's
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t\n", s.name, cell("%.0f us", took/1e3), cell("%.0f", allocs),
+			cell("%.1f KiB", r.median(s.name, unitRSS)/1024), cell("%.1f KiB", r.median(s.name, unitHeap)/1024), cell("%.1f KiB", r.median(s.name, unitStack)/1024))
+	}
+	return table.Flush()
 }
 
 // cell is a figure, or nothing where it is not measured.
@@ -166,7 +188,7 @@ func (b budget) detail() string {
 // two processors under a load of 2 to 22) and leave room for noise.
 func (r report) budgets() []budget {
 	exchangeCPU, refreshCPU := r.ratio(exchange, unitCPU, echo, unitCPU), r.ratio(refresh, unitCPU, echo, unitCPU)
-	return []budget{
+	all := []budget{
 		{name: "bearer check, token only: allocations", got: r.median(verify, unitAllocs), limit: 1, format: "%.0f", gate: true, measured: true},
 		{name: "bearer check with its guard: allocations", got: r.median(bearer, unitAllocs), limit: 2, format: "%.0f", gate: true, measured: true},
 		{name: "bearer check: share of an echo", got: r.ratio(bearer, unitTime, echo, unitTime), limit: 0.1, format: "%.3f", gate: true, measured: true},
@@ -180,6 +202,19 @@ func (r report) budgets() []budget {
 		{name: "code exchange, per second", got: r.median(exchange, unitRate), limit: 3000, format: "%.0f", atLeast: true, measured: true},
 		{name: "refresh, per second", got: r.median(refresh, unitRate), limit: 3000, format: "%.0f", atLeast: true, measured: true},
 	}
+	return append(all, r.streamBudgets()...)
+}
+
+// streamBudgets are for an idle stream over plain HTTP/1.1. What the system counts
+// has the process's own growth in it, which is little for many streams only.
+func (r report) streamBudgets() (all []budget) {
+	for _, name := range []string{"idle GET", "idle listen", "idle sse"} {
+		held, resident := r.median(name, unitHeap)+r.median(name, unitStack), r.median(name, unitRSS)
+		all = append(all,
+			budget{name: name + ": heap and stack, KiB", got: held / 1024, limit: 12, format: "%.1f", gate: true, measured: held > 0},
+			budget{name: name + ": resident, KiB", got: resident / 1024, limit: 12, format: "%.1f", measured: resident > 0})
+	}
+	return all
 }
 
 // verdict is an error that names the gates that were missed.
