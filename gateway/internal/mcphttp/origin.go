@@ -107,7 +107,7 @@ func (h *Handler) CheckOrigin(next http.Handler) http.Handler {
 		if r.Method == http.MethodOptions {
 			header.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
 			header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, "+
-				"Mcp-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID")
+				"Mcp-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID"+paramHeaders(r.Header))
 			header.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
 			return

@@ -37,6 +37,22 @@ func (h *Handler) checkParamHeaders(x *exchange, tool string, arguments json.Raw
 	return nil
 }
 
+// paramHeader is the name of a header that an argument can stand in too.
+var paramHeader = regexp.MustCompile("^(?i:mcp-param-)[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+// paramHeaders are those among the headers that a page asks to send, each behind a
+// comma: which there are, the tools decide.
+func paramHeaders(header http.Header) (allowed string) {
+	for _, line := range header["Access-Control-Request-Headers"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); paramHeader.MatchString(name) {
+				allowed += ", " + http.CanonicalHeaderKey(name)
+			}
+		}
+	}
+	return allowed
+}
+
 // member looks a path up in nested objects; nil if it does not get there.
 func member(object json.RawMessage, path []string) json.RawMessage {
 	for _, name := range path {

@@ -92,3 +92,19 @@ func (g *gateway) sendWith(r request, more http.Header) reply {
 	r.more = more
 	return g.send(r)
 }
+
+// TestAPageMaySendTheHeadersOfArguments, which a tool needs; nothing else that it
+// asks for.
+func TestAPageMaySendTheHeadersOfArguments(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, nil)
+	got := g.send(request{method: http.MethodOptions, header: map[string]string{
+		"Origin": "http://localhost:6274", "Access-Control-Request-Method": "POST",
+		"Access-Control-Request-Headers": "authorization,mcp-param-region, Mcp-Param-Urgent,x-other,mcp-param-,mcp-param-a b,mcp-param-\u00e9",
+	}})
+	want := "Authorization, Content-Type, Accept, Mcp-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID, " +
+		"Mcp-Param-Region, Mcp-Param-Urgent"
+	if allowed := got.header.Get("Access-Control-Allow-Headers"); got.status != http.StatusNoContent || allowed != want {
+		t.Errorf("got %d, %s", got.status, allowed)
+	}
+}
