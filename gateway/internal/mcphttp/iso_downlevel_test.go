@@ -121,27 +121,3 @@ func TestABatchIsServedInTheOneRevisionThatHasItUnlikeInTheLibrary(t *testing.T)
 }
 
 const ping2 = `{"jsonrpc":"2.0","id":2,"result":{}}`
-
-// Whoever may have so many requests under way may not have more in a batch.
-func TestTheRequestsOfABatchAreCounted(t *testing.T) {
-	t.Parallel()
-	g := newLively(t, nil)
-	s := g.beginWith("alice", wire.Revision20250326, "{}")
-	var parts []string
-	for i := range 40 {
-		parts = append(parts, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"wait"}}`, i))
-	}
-	batch := s.message("["+strings.Join(parts, ",")+"]").with("MCP-Protocol-Version", wire.Revision20250326)
-	first := g.start(batch)
-	for range 40 {
-		<-g.waits.started
-	}
-	g.send(batch).refused(t, http.StatusTooManyRequests, wire.CodeInternal, "too many of your requests")
-	close(g.waits.release)
-	if all := first().rest(); strings.Count(all[len(all)-1], "waited") != 40 {
-		t.Errorf("got %q", all)
-	}
-	if got := g.send(batch); got.status != http.StatusOK {
-		t.Errorf("afterwards: got %d %s", got.status, got.body)
-	}
-}

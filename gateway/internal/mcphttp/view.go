@@ -213,9 +213,21 @@ func (v *view) RequestElicitation(ctx context.Context, req mcp.ElicitationReques
 	return ask[mcp.ElicitationResult](ctx, v, "elicitation/create", req.Params)
 }
 
-// RequestSampling implements server.SessionWithSampling.
+// RequestSampling implements server.SessionWithSampling. Tools expect contents, as
+// mcp-go's own sessions return them, and no maps.
 func (v *view) RequestSampling(ctx context.Context, req mcp.CreateMessageRequest) (*mcp.CreateMessageResult, error) {
-	return ask[mcp.CreateMessageResult](ctx, v, "sampling/createMessage", req.CreateMessageParams)
+	result, err := ask[mcp.CreateMessageResult](ctx, v, "sampling/createMessage", req.CreateMessageParams)
+	if err != nil {
+		return nil, err
+	}
+	if result.Content, err = mcp.ParseSamplingContent(result.Content); err != nil {
+		return nil, fmt.Errorf("the client's answer cannot be read: %w", err)
+	}
+	switch result.Content.(type) {
+	case mcp.Content, []mcp.Content:
+		return result, nil
+	}
+	return nil, errors.New("the client's answer cannot be read: it has no content")
 }
 
 // ListRoots implements server.SessionWithRoots.
