@@ -1,7 +1,6 @@
 package mcphttp_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"

@@ -104,9 +104,9 @@ func (g *lively) serve(t *testing.T, heard <-chan struct{}) {
 	})
 	<-heard
 	mux := http.NewServeMux()
-	mux.Handle("/", g.handler)
-	mux.Handle("/sse", g.handler.SSE())
-	mux.Handle(mcphttp.MessagesPath, g.handler.SSE())
+	mux.Handle("/", g.handler.CheckOrigin(g.handler))
+	mux.Handle("/sse", g.handler.CheckOrigin(g.handler.SSE()))
+	mux.Handle(mcphttp.MessagesPath, g.handler.CheckOrigin(g.handler.SSE()))
 	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pprof.SetGoroutineLabels(label)
 		name := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")

@@ -79,7 +79,7 @@ func TestAStateIsOfUseForItsRequestOnly(t *testing.T) {
 	}
 }
 
-func TestARoundThatTheClientCannotAnswerSaysWhatIsMissing(t *testing.T) {
+func TestARoundThatTheClientCannotAnswerSaysWhatIsMissingUnlikeInTheLibrary(t *testing.T) {
 	t.Parallel()
 	g := newLively(t, nil)
 	for name, test := range map[string]struct{ ask, capabilities, missing string }{

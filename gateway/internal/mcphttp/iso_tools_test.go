@@ -14,10 +14,15 @@ import (
 // bursts is how many notifications of each kind the tool "burst" sends.
 const bursts = 200
 
+// fullSchema has what the library's own type for schemas does not.
+const fullSchema = `{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","allOf":[{"if":{"required":["a"]},"then":{"required":["b"]}}],` +
+	`"properties":{"a":{"$ref":"#/definitions/n"},"b":{"const":12345678901234567890}},"definitions":{"n":{"type":"number","x-vendor":{"k":1e999}}}}`
+
 func (g *lively) livelyTools() []server.ServerTool {
 	return []server.ServerTool{
 		{Tool: mcp.NewTool("script"), Handler: g.runScript},
 		{Tool: mcp.NewTool("burst"), Handler: burst},
+		{Tool: mcp.NewToolWithRawSchema("schema", "", json.RawMessage(fullSchema)), Handler: burst},
 		{Tool: mcp.NewTool("rounds"), Handler: askInRounds},
 		{Tool: mcp.Tool{Name: "rich", InputSchema: mcp.ToolInputSchema{Type: "object"}, RawOutputSchema: json.RawMessage(`{"type":"array"}`)}, Handler: richTool},
 	}
