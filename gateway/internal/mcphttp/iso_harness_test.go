@@ -419,3 +419,14 @@ func sameJSON(t testing.TB, a, b string) bool {
 	}
 	return cmp.Equal(x, y)
 }
+
+// grantAnew makes a token of alice's under a grant of that name, of which nothing is
+// watched yet.
+func (g *lively) grantAnew(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := *g.people["alice"]
+	p.GrantID = name
+	g.people[name] = &p
+	delete(g.watched, name)
+}

@@ -247,3 +247,20 @@ func TestStreamsOfAPersonAreBoundedTogether(t *testing.T) {
 		return l.status == http.StatusOK
 	})
 }
+
+func TestWhatWasHeardBeforeTheEndIsTold(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	for range 10 { // an order of chance would come out sooner or later
+		g.grantAnew("again")
+		l := g.live(listenFor("1", `"resourceSubscriptions":["x://a"]`).as("again"))
+		l.next()
+		for range 100 {
+			g.updated("x://a")
+		}
+		g.revoke("again")
+		if rest := l.rest(); len(rest) != 101 || member(rest[100], "result", "resultType") != `"complete"` {
+			t.Fatalf("%d of 100 came before the end", len(rest)-1)
+		}
+	}
+}
