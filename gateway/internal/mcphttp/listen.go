@@ -116,9 +116,23 @@ func (h *Handler) hear(out line, l *listening) {
 				return
 			}
 		case <-out.ctx.Done(): // also if the client has left, who does not hear it then
-			out.write(event("", l.over()))
+			h.lastHeard(out, l)
 			return
 		case <-h.streams.ending:
+			h.lastHeard(out, l)
+			return
+		}
+	}
+}
+
+// lastHeard writes what was heard before the end, and the end.
+func (h *Handler) lastHeard(out line, l *listening) {
+	for {
+		message, ok := l.out.take()
+		if !ok || message != nil && !out.write(event("", message)) {
+			return
+		}
+		if message == nil {
 			out.write(event("", l.over()))
 			return
 		}

@@ -40,6 +40,7 @@ func answering(s *server.MCPServer) {
 	ask("ask_model", func(b *server.InputRequestBuilder) { b.Sample("q", sample) })
 	ask("ask_model_with_tools", func(b *server.InputRequestBuilder) { b.Sample("q", withTools) })
 	s.AddTool(mcp.NewTool("ask_now"), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		//lint:ignore SA1019 clients of before 2026-07-28 are asked in this way
 		answer, err := s.RequestSampling(ctx, mcp.CreateMessageRequest{CreateMessageParams: sample})
 		if err != nil {
 			return mcp.NewToolResultError(err.Error()), nil
