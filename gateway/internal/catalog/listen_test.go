@@ -35,16 +35,20 @@ func TestNoChangeOfAListIsLostAmongMany(t *testing.T) {
 	var running sync.WaitGroup
 	heard := make(map[string]int)
 	const many = 5000
-	last := make(chan struct{})
+	last, full := make(chan struct{}), make(chan struct{})
 	running.Go(func() {
 		c.Listen(ctx, func(list string) {
+			<-full // until more waits than there is room for
 			if heard[list]++; list == "prompts" {
 				close(last)
 			}
 		}, func(string) {})
 	})
 	<-begun
-	for range many {
+	for i := range many {
+		if i == 1024+1 { // and one is in hand
+			close(full)
+		}
 		s.SendNotificationToAllClients("notifications/tools/list_changed", nil)
 	}
 	s.AddPrompt(mcp.NewPrompt("p"), nil)
