@@ -165,7 +165,7 @@ func (c *Catalog) Listen(ctx context.Context, changed func(list string), updated
 		defer c.mu.Unlock()
 		delete(c.updated, &updated)
 	}()
-	ear := &ear{heard: make(chan mcp.JSONRPCNotification, 1024)}
+	ear := &ear{heard: make(chan chan mcp.JSONRPCNotification, 1024), done: ctx.Done()}
 	if err := c.server.RegisterSession(ctx, ear); err != nil {
 		c.logger.ErrorContext(ctx, "changes of lists cannot be heard", slog.Any("error", err))
 		<-ctx.Done()
@@ -176,7 +176,13 @@ func (c *Catalog) Listen(ctx context.Context, changed func(list string), updated
 		select {
 		case <-ctx.Done():
 			return
-		case n := <-ear.heard:
+		case place := <-ear.heard:
+			var n mcp.JSONRPCNotification
+			select {
+			case <-ctx.Done():
+				return
+			case n = <-place:
+			}
 			if list, ok := strings.CutSuffix(strings.TrimPrefix(n.Method, "notifications/"), "/list_changed"); ok {
 				changed(list)
 			}
@@ -186,12 +192,28 @@ func (c *Catalog) Listen(ctx context.Context, changed func(list string), updated
 
 // ear is the one session that mcp-go sends what is for everybody: the edge knows
 // the clients, and mcp-go would drop what a slow one does not take.
-type ear struct{ heard chan mcp.JSONRPCNotification }
+type ear struct {
+	// heard are places for one notification each: mcp-go drops what does not fit at
+	// once, so whoever changes much waits for a place.
+	heard chan chan mcp.JSONRPCNotification
+	done  <-chan struct{}
+}
 
-func (*ear) Initialize()                                           {}
-func (*ear) Initialized() bool                                     { return true }
-func (e *ear) NotificationChannel() chan<- mcp.JSONRPCNotification { return e.heard }
-func (e *ear) SessionID() string                                   { return fmt.Sprintf("ear %p", e) }
+func (*ear) Initialize()         {}
+func (*ear) Initialized() bool   { return true }
+func (e *ear) SessionID() string { return fmt.Sprintf("ear %p", e) }
+
+// NotificationChannel implements server.ClientSession; mcp-go asks for it once per
+// notification.
+func (e *ear) NotificationChannel() chan<- mcp.JSONRPCNotification {
+	place := make(chan mcp.JSONRPCNotification, 1)
+	select {
+	case e.heard <- place:
+		return place
+	case <-e.done:
+		return nil // nobody listens any more
+	}
+}
 
 type argumentsKey struct{}
 
