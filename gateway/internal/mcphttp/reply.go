@@ -70,9 +70,9 @@ func (p *reply) live() {
 	if p.done || p.gone {
 		return
 	}
-	if !p.begun {
-		p.begin()
-	} else {
+	first := !p.begun
+	p.begin()
+	if !first || p.kept == nil { // else the id to come back with was written
 		p.write([]byte(":\n\n"))
 	}
 	if p.alive != nil {
