@@ -36,15 +36,16 @@ var arrows = []struct {
 	// app builds all the others and alone turns the configuration into theirs.
 	{"internal/app", "internal/config internal/admin internal/authserver internal/mcphttp internal/resource internal/limit internal/grant" +
 		" internal/client internal/token internal/entra internal/catalog internal/access internal/audit internal/store/sqlite" +
-		" internal/keyring internal/page internal/store"},
+		" internal/keyring internal/page internal/route internal/store"},
 	{"internal/config", ""},
 	// The edges: what a client, a browser or an administrator talks to.
 	{"internal/admin", "internal/client internal/audit internal/store internal/keyring"},
-	{"internal/authserver", "internal/grant internal/client internal/token internal/entra internal/audit internal/store internal/keyring internal/page"},
+	{"internal/authserver", "internal/grant internal/client internal/token internal/entra internal/audit internal/store internal/keyring internal/page internal/route"},
 	{"internal/mcphttp", "internal/client internal/access internal/audit internal/store internal/keyring"},
 	// The guards: what stands before an edge.
 	{"internal/resource", "internal/access internal/store"},
 	{"internal/limit", ""},
+	{"internal/route", ""},
 	// The rules: what is allowed.
 	{"internal/grant", "internal/client internal/token internal/access internal/audit internal/store"},
 	{"internal/client", "internal/keyring internal/store"},
@@ -96,6 +97,8 @@ var calls = []struct {
 	{"os.Environ", "", "components are configured by their Config, not by the environment"},
 	{"os.LookupEnv", "cmd/", "components are configured by their Config, not by the environment"},
 	{"os.Exit", "cmd/", "only a command may end the process"},
+	{"net/http.ServeMux", "internal/route/", "what is served over the network is in the table of routes, with its policy"},
+	{"net/http.NewServeMux", "internal/route/ internal/admin/server.go", "what is served over the network is in the table of routes, with its policy"},
 	{".Reveal", "internal/entra/entra.go internal/app/clients.go", "each place where a secret becomes plain text is known"},
 }
 

@@ -50,56 +50,62 @@ type benched struct {
 
 func newBenched(b *testing.B) *benched {
 	b.Helper()
-	dir := b.TempDir()
-	env := map[string]string{
-		"MICROSOFT_CLIENT_ID": "22222222-2222-2222-2222-222222222222", "MICROSOFT_CLIENT_SECRET": "secret",
-		"MICROSOFT_TENANT_ID": "11111111-1111-1111-1111-111111111111",
-	}
-	cfg, err := config.Load(config.Source{
-		Data: fmt.Appendf(nil, "state_dir: %q\n%s", dir, benchConfig), InsecureDevelopment: true,
-		Env: func(k string) (string, bool) { v, ok := env[k]; return v, ok },
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	keys := filepath.Join(dir, "keys.json")
-	if err := keyring.Create(keys, time.Now()); err != nil {
-		b.Fatal(err)
-	}
-	ring, err := keyring.Load(keys, time.Now())
-	if err != nil {
-		b.Fatal(err)
-	}
-	info, err := client.NewDirectory(client.Config{Ring: ring, Policy: admission(cfg.Clients)}).Register(oauth.ClientMetadata{
+	whole, cfg, c := assemble(b, benchConfig)
+	info, err := client.NewDirectory(client.Config{Ring: c.ring, Policy: admission(cfg.Clients)}).Register(oauth.ClientMetadata{
 		ClientName: "Bench", RedirectURIs: []string{"http://127.0.0.1/callback"},
 	}, time.Now())
 	if err != nil {
 		b.Fatal(err)
 	}
-	g := &benched{db: runStore(b, filepath.Join(dir, "gateway.db")), clientID: info.ClientID, verifier: oauth.NewVerifier()}
-	// What is logged is made, as in the product, and goes nowhere.
-	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
-	whole, err := build(cfg, newCore(cfg, ring, g.db, logger), outside{fetch: http.DefaultClient}, logger)
-	if err != nil {
-		b.Fatal(err)
-	}
-	g.address = listenOn(b, whole.handler)
-	return g
+	return &benched{db: c.db, clientID: info.ClientID, verifier: oauth.NewVerifier(), address: listenOn(b, whole.handler)}
 }
 
-func runStore(b *testing.B, path string) *sqlite.Store {
-	b.Helper()
-	db, err := sqlite.Open(b.Context(), path)
-	if err != nil {
-		b.Fatal(err)
+// assemble builds a gateway with that configuration, whose store runs.
+func assemble(tb testing.TB, configuration string) (gateway, *config.Config, core) {
+	tb.Helper()
+	dir := tb.TempDir()
+	env := map[string]string{
+		"MICROSOFT_CLIENT_ID": "22222222-2222-2222-2222-222222222222", "MICROSOFT_CLIENT_SECRET": "secret",
+		"MICROSOFT_TENANT_ID": "11111111-1111-1111-1111-111111111111",
 	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(b.Context()))
+	cfg, err := config.Load(config.Source{
+		Data: fmt.Appendf(nil, "state_dir: %q\n%s", dir, configuration), InsecureDevelopment: true,
+		Env: func(k string) (string, bool) { v, ok := env[k]; return v, ok },
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	keys := filepath.Join(dir, "keys.json")
+	if err := keyring.Create(keys, time.Now()); err != nil {
+		tb.Fatal(err)
+	}
+	ring, err := keyring.Load(keys, time.Now())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	// What is logged is made, as in the product, and goes nowhere.
+	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	c := newCore(cfg, ring, runStore(tb, filepath.Join(dir, "gateway.db")), logger)
+	whole, err := build(cfg, c, outside{fetch: http.DefaultClient}, logger)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return whole, cfg, c
+}
+
+func runStore(tb testing.TB, path string) *sqlite.Store {
+	tb.Helper()
+	db, err := sqlite.Open(tb.Context(), path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
 	ran := make(chan error, 1)
 	go func() { ran <- db.Run(ctx) }()
-	b.Cleanup(func() {
+	tb.Cleanup(func() {
 		stop()
 		if err := errors.Join(<-ran, db.Close()); err != nil {
-			b.Error(err)
+			tb.Error(err)
 		}
 	})
 	return db

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"mcp-gateway/gateway/internal/access"
@@ -19,8 +20,7 @@ import (
 	"mcp-gateway/gateway/internal/keyring"
 	"mcp-gateway/gateway/internal/limit"
 	"mcp-gateway/gateway/internal/mcphttp"
-	"mcp-gateway/gateway/internal/page"
-	"mcp-gateway/gateway/internal/resource"
+	"mcp-gateway/gateway/internal/route"
 	"mcp-gateway/gateway/internal/store/sqlite"
 	"mcp-gateway/gateway/internal/token"
 	"mcp-gateway/shared/buildinfo"
@@ -51,6 +51,7 @@ type outside struct {
 // context ends, and what ends the streams.
 type gateway struct {
 	handler    http.Handler
+	routes     []route.Route // what handler serves
 	run        func(context.Context)
 	endStreams func()
 	// awaitStreams ends them too, and returns when they are over or ctx is.
@@ -112,25 +113,15 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 	if err != nil {
 		return gateway{}, err
 	}
-	mux := http.NewServeMux()
-	auth.Register(mux)
-	for _, endpoint := range []struct {
-		path, resource string
-		handler        http.Handler
-	}{
-		{"/mcp", "/mcp", mcp}, {"/mcp/", "/mcp/", mcp},
-		{"/sse", "/sse", mcp.SSE()}, {"/sse/", "/sse/", mcp.SSE()}, {mcphttp.MessagesPath, "/sse", mcp.SSE()},
-	} {
-		guard := resource.NewGuard(resource.Config{
-			PublicURL: cfg.PublicURL, Path: endpoint.resource, Scope: authserver.ScopeMCP, Verifier: tokens, Logger: logger,
-		})
-		mux.Handle(exact(endpoint.path), mcp.CheckOrigin(guard.Protect(endpoint.handler)))
+	routes := slices.Concat(auth.Routes(), transports(cfg, mcp, tokens, logger), plainRoutes(cfg, public.Host, db))
+	mux, err := route.Mux(routes)
+	if err != nil {
+		return gateway{}, err
 	}
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		page.WriteFront(w, page.Front{Gateway: public.Host, MCP: cfg.PublicURL + "/mcp", Version: buildinfo.Version()})
-	})
-	health(mux, db)
-	return gateway{handler: observe(mux, public.Scheme == "https", addresses, logger), run: mcp.Run, endStreams: mcp.EndStreams, awaitStreams: mcp.AwaitStreams}, nil
+	return gateway{
+		handler: observe(mux, public.Scheme == "https", addresses, logger), routes: routes,
+		run: mcp.Run, endStreams: mcp.EndStreams, awaitStreams: mcp.AwaitStreams,
+	}, nil
 }
 
 // signInTime is how long a consent page can be answered, and how long the
@@ -139,14 +130,6 @@ const signInTime = 10 * time.Minute
 
 // consentTime is how long a consent is remembered.
 const consentTime = 90 * 24 * time.Hour
-
-// exact makes a pattern match its path and nothing under it.
-func exact(path string) string {
-	if path[len(path)-1] == '/' {
-		return path + "{$}"
-	}
-	return path
-}
 
 // rules turns the configuration's access rules into the policy's.
 func rules(configured []config.Rule) []access.Rule {
@@ -182,28 +165,6 @@ func pageScopes(configured []config.Scope) []authserver.Scope {
 		out[i] = authserver.Scope{Name: s.Name, Words: s.Description}
 	}
 	return out
-}
-
-// health answers the probes of an orchestrator: alive while the process
-// serves, ready while the store answers.
-func health(mux *http.ServeMux, db *sqlite.Store) {
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		if _, err := db.Events(ctx, 0, 1); err != nil {
-			plain(w, http.StatusServiceUnavailable, "the store does not answer\n")
-			return
-		}
-		plain(w, http.StatusOK, "ok\n")
-	})
-}
-
-func plain(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text))
 }
 
 func limits(cfg config.HTTP, addresses limit.Addresses) authserver.Limits {

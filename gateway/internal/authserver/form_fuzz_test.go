@@ -20,6 +20,7 @@ import (
 	"mcp-gateway/gateway/internal/authserver"
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/grant"
+	"mcp-gateway/gateway/internal/route"
 	"mcp-gateway/shared/oauth"
 )
 
@@ -57,8 +58,10 @@ func endpoints(tb testing.TB, g *takesAll) http.Handler {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	s.Register(mux)
+	mux, err := route.Mux(s.Routes())
+	if err != nil {
+		tb.Fatal(err)
+	}
 	return mux
 }
 

@@ -6,28 +6,27 @@ import (
 
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/grant"
+	"mcp-gateway/gateway/internal/route"
 	"mcp-gateway/shared/oauth"
 )
 
-// metadata mounts the documents that clients discover the gateway by: RFC 8414
+// metadata are the documents that clients discover the gateway by: RFC 8414
 // at the root with its OpenID alias (some clients look only there), RFC 9728 at
 // the root and path-inserted for each resource, in both slash forms, because
 // people paste either. Each echoes the URL it was
 // asked for as its resource, since "the resource value returned MUST be
 // identical" to it (RFC 9728 §3.3).
-func (s *Server) metadata(mux *http.ServeMux) {
+func (s *Server) metadata() (routes []route.Route) {
 	server := document(s.serverMetadata())
 	for _, path := range []string{oauth.PathServerMetadata, oauth.PathOpenIDConfiguration} {
-		mux.Handle("GET "+path, server)
-		mux.Handle("OPTIONS "+path, anyOrigin(http.HandlerFunc(preflight)))
+		routes = append(routes, callable("GET", path, forAll, server)...)
 	}
 	for _, resource := range append([]string{""}, resourcePaths...) {
 		path := oauth.PathResourceMetadata + resource
-		mux.Handle("GET "+path, document(s.resourceMetadata(resource)))
-		mux.Handle("GET "+path+"/{$}", document(s.resourceMetadata(resource+"/")))
-		mux.Handle("OPTIONS "+path, anyOrigin(http.HandlerFunc(preflight)))
-		mux.Handle("OPTIONS "+path+"/{$}", anyOrigin(http.HandlerFunc(preflight)))
+		routes = append(routes, callable("GET", path, forAll, document(s.resourceMetadata(resource)))...)
+		routes = append(routes, callable("GET", path+"/{$}", forAll, document(s.resourceMetadata(resource+"/")))...)
 	}
+	return routes
 }
 
 func (s *Server) serverMetadata() oauth.ServerMetadata {
@@ -78,28 +77,9 @@ func document(v any) http.Handler {
 	if err != nil {
 		panic(err) // plain structs of strings
 	}
-	return anyOrigin(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "public, max-age=300")
 		_, _ = w.Write(body)
-	}))
-}
-
-// anyOrigin lets pages of any origin read the answer. It is for what rests on
-// nothing that a browser adds by itself (no cookies).
-func anyOrigin(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Access-Control-Allow-Origin", "*")
-		next.ServeHTTP(w, r)
 	})
-}
-
-// preflight answers a CORS preflight (Fetch standard §3.2.2). "*" does not
-// cover Authorization, so it is named.
-func preflight(w http.ResponseWriter, _ *http.Request) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, MCP-Protocol-Version")
-	h.Set("Access-Control-Max-Age", "86400")
-	w.WriteHeader(http.StatusNoContent)
 }

@@ -24,6 +24,7 @@ import (
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/grant"
 	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/route"
 	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/gateway/internal/store/sqlite"
 	"mcp-gateway/gateway/internal/token"
@@ -136,8 +137,10 @@ func (k *kit) serve() {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	auth.Register(mux)
+	mux, err := route.Mux(auth.Routes())
+	if err != nil {
+		k.t.Fatal(err)
+	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := httptest.NewRecorder()
 		mux.ServeHTTP(rec, r)

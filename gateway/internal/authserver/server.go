@@ -121,30 +121,6 @@ func New(cfg Config) (*Server, error) {
 	return &Server{cfg: cfg, host: u.Host}, nil
 }
 
-// Register mounts the endpoints on mux.
-func (s *Server) Register(mux *http.ServeMux) {
-	// Documents and the endpoints that browser-based clients call: any
-	// origin may, because nothing here rests on cookies.
-	s.metadata(mux)
-	mux.Handle("POST /register", anyOrigin(s.cfg.Limits.Register(s.handle(s.register))))
-	mux.Handle("POST /token", anyOrigin(s.cfg.Limits.Token(s.handle(s.token))))
-	// Revocations and introspections share the limit of the token endpoint.
-	mux.Handle("POST /revoke", anyOrigin(s.cfg.Limits.Token(s.handle(s.revoke))))
-	if s.cfg.Introspection {
-		mux.Handle("POST /introspect", s.cfg.Limits.Token(s.handle(s.introspect)))
-	}
-	mux.Handle("OPTIONS /register", anyOrigin(http.HandlerFunc(preflight)))
-	mux.Handle("OPTIONS /token", anyOrigin(http.HandlerFunc(preflight)))
-	mux.Handle("OPTIONS /revoke", anyOrigin(http.HandlerFunc(preflight)))
-
-	// Pages: they rest on a cookie, so no other site's page may post to
-	// them, and none gets CORS (OAuth 2.1 §3.1: /authorize "MUST NOT").
-	sameSite := http.NewCrossOriginProtection()
-	mux.Handle("GET /authorize", s.cfg.Limits.Authorize(http.HandlerFunc(s.authorize)))
-	mux.Handle("POST /consent", s.cfg.Limits.Authorize(sameSite.Handler(http.HandlerFunc(s.consent))))
-	mux.Handle("GET /callback", s.cfg.Limits.Authorize(http.HandlerFunc(s.callback)))
-}
-
 // IsResource reports whether a resource parameter names this gateway: its
 // root, /mcp or /sse, with or without a trailing slash (DESIGN D18), in any
 // case of scheme and host ("clients SHOULD accept upper case", MCP
