@@ -225,9 +225,8 @@ func (j judgement) counted(scenarios []string) string {
 }
 
 // notServed begins the names of scenarios that do not count and that a server may
-// do without: long tasks and skills are extensions, and server-sse-polling checks
-// nothing unless a server closes streams before their end.
-var notServed = []string{"tasks-", "sep-2640-skills-", "server-sse-polling"}
+// do without: long tasks and skills are extensions.
+var notServed = []string{"tasks-", "sep-2640-skills-"}
 
 // unscored are the scenarios that were run and do not count, without notServed.
 func (j judgement) unscored(scored []string) (others []string) {

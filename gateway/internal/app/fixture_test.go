@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -92,7 +93,13 @@ func (f fixture) contents() {
 		return mcp.NewToolResultText("done"), nil
 	}
 	f.tool("json_schema_2020_12_tool", "has a schema with what 2020-12 brought", schema202012, done)
-	f.tool("test_reconnection", "returns; its stream is not closed before", "", done)
+	f.tool("test_reconnection", "closes its stream before it returns", "", func(ctx context.Context, call toolCall) (*mcp.CallToolResult, error) {
+		s, ok := server.ClientSessionFromContext(ctx).(interface{ CloseStream() bool })
+		if ok && s.CloseStream() {
+			time.Sleep(100 * time.Millisecond) // what a client that comes back waits for
+		}
+		return done(ctx, call)
+	})
 	f.tool("test_x_mcp_header", "has an argument that is a header too",
 		`{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}},"required":["region"]}`, done)
 }

@@ -40,6 +40,7 @@ func (h *Handler) legacy(w http.ResponseWriter, r *http.Request, x *exchange) {
 		keep = func() *events { return x.state.open(time.Now()) }
 	}
 	reply := newReply(w, r, keep)
+	reply.until, reply.held = x.principal.ExpiresAt, h.streams
 	x.out = reply
 	reply.late()
 	// "Disconnection SHOULD NOT be interpreted as the client cancelling its

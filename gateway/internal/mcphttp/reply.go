@@ -31,15 +31,26 @@ type reply struct {
 	// back for them; kept is that, once it is a stream.
 	keep func() *events
 	kept *events
+	// until, if it is set, is when the client must show another token. Then a stream
+	// that is kept goes on for whoever comes back with one.
+	until time.Time
+	// chunked: the stream's end can be told without the server.
+	chunked bool
+	// held counts the streams that the server does not know.
+	held *streams
 
 	mu sync.Mutex // guards below
-	// begun: it is a stream. gone: nobody reads it.
-	begun, gone, done bool
-	alive             *time.Timer
+	// begun: it is a stream. gone: nobody reads it. paused: its connection was closed
+	// before its end.
+	begun, gone, paused, done bool
+	alive, over               *time.Timer
 }
 
 func newReply(w http.ResponseWriter, r *http.Request, keep func() *events) *reply {
-	return &reply{w: w, out: http.NewResponseController(w), streams: accepts(r.Header["Accept"], "text/event-stream", "text/*"), keep: keep}
+	return &reply{
+		w: w, out: http.NewResponseController(w), streams: accepts(r.Header["Accept"], "text/event-stream", "text/*"), keep: keep,
+		chunked: r.ProtoMajor == 1 && r.ProtoMinor >= 1, // HTTP/1.0 has no chunks
+	}
 }
 
 // send implements outlet.
@@ -92,7 +103,39 @@ func (p *reply) begin() {
 	if p.keep != nil {
 		p.kept = p.keep()
 		p.write([]byte("id: " + p.kept.id(0) + "\ndata:\n\n"))
+		if !p.until.IsZero() {
+			p.over = time.AfterFunc(time.Until(p.until), func() { p.pause() })
+		}
 	}
+}
+
+// comeBack asks the client of a stream that is kept to come back in a second.
+const comeBack = "retry: 1000\n\n"
+
+// pause closes the connection before the stream's end, and reports whether it did.
+// The client comes back for the rest: "the server MAY close the connection" after an
+// event with an id, and then "SHOULD send an SSE event with a standard retry field"
+// (2025-11-25 Streamable HTTP, Sending Messages to the Server). Over HTTP/2 it would
+// free no connection, and is not done.
+func (p *reply) pause() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.keep == nil || !p.streams || !p.chunked || p.done || p.gone || p.paused {
+		return false
+	}
+	p.begin()
+	if !p.kept.isReader(0) || !p.held.hold() { // the client has come back already, or the gateway stops
+		return false
+	}
+	p.paused = true // counted until finish
+	p.write([]byte(comeBack))
+	conn, _, err := p.out.Hijack()
+	if err != nil {
+		return false
+	}
+	p.gone = true
+	(&heldConn{Conn: conn}).end()
+	return true
 }
 
 func (p *reply) event(message []byte) bool {
@@ -116,10 +159,15 @@ func (p *reply) write(text []byte) bool {
 func (p *reply) finish(a answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.alive != nil {
-		p.alive.Stop()
+	for _, timer := range []*time.Timer{p.alive, p.over} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	p.done = true
+	if p.paused {
+		defer p.held.held.Done()
+	}
 	if !p.begun {
 		a.write(p.w)
 		return

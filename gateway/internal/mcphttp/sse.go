@@ -125,6 +125,17 @@ func (ss *streams) give(who person) {
 	}
 }
 
+// hold counts a call whose stream was closed before its end, until held.Done. Not
+// when the gateway stops: nobody could come back.
+func (ss *streams) hold() bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if !ss.ended {
+		ss.held.Add(1)
+	}
+	return !ss.ended
+}
+
 // each calls f for every stream with a name.
 func (ss *streams) each(f func(*stream)) {
 	ss.mu.Lock()

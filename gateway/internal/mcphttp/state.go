@@ -39,7 +39,7 @@ type state struct {
 	who   person
 
 	mu sync.Mutex // guards below
-	// level is what the client wants to hear of logs; empty for nothing.
+	// level is what the client wants to hear of logs; empty until it has said so.
 	level mcp.LoggingLevel
 	// revision and can are those of a stream, whose session has no id that could
 	// say them.

@@ -74,7 +74,10 @@ func (h *Handler) follow(out line, e *events, number int, resumable bool) {
 			}
 		case <-h.streams.ending:
 			return
-		case <-out.ctx.Done():
+		case <-out.ctx.Done(): // also if the client has left, who does not hear it then
+			if resumable {
+				out.write([]byte(comeBack))
+			}
 			return
 		}
 	}

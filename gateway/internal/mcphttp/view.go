@@ -129,6 +129,14 @@ func (v *view) pass(n mcp.JSONRPCNotification) {
 	v.x.out.send(wire.AppendNotification(nil, n.Method, params))
 }
 
+// CloseStream closes the connection of a request that takes long, and reports whether
+// it did: a client of 2025-11-25 comes back for what is said later, and for the
+// response. A tool finds it by asking its session for this method.
+func (v *view) CloseStream() bool {
+	p, ok := v.x.out.(*reply)
+	return ok && p.pause()
+}
+
 // SetLogLevel and GetLogLevel implement server.SessionWithLogging.
 func (v *view) SetLogLevel(level mcp.LoggingLevel) {
 	if s := v.x.state; s != nil {
