@@ -42,18 +42,36 @@ func TestAToolClosesItsStreamAndTheClientComesBack(t *testing.T) {
 	if g.closeStream("a") {
 		t.Error("it was closed twice")
 	}
-	post := answer()
-	text, err := io.ReadAll(post.body) // its end is a regular one
-	if err != nil || !strings.HasSuffix(string(text), "\n\nretry: 1000\n\n") || strings.Count(string(text), `"before"`) != 2 {
-		t.Fatalf("got %q, %v", text, err)
+	post := answer().primed()
+	var heard []string
+	for {
+		e, err := post.events.Next()
+		if err != nil {
+			t.Fatalf("the stream has no end that asks to come back: %v", err)
+		}
+		if e.HasID {
+			post.lastID = e.ID
+		}
+		if e.Retry > 0 {
+			break
+		}
+		heard = append(heard, string(e.Data))
 	}
-	ids := strings.Split(string(text), "id: ")
-	last, _, _ := strings.Cut(ids[len(ids)-1], "\n")
+	if more := post.rest(); len(more) != 0 { // it ends, and regularly
+		t.Errorf("after that it goes on with %q", more)
+	}
 	g.say("a", "while away")
-	back := g.live(s.get(last))
+	back := g.live(s.get(post.lastID))
 	g.finish("a")
-	if all := back.rest(); len(all) != 3 || !strings.Contains(all[0], "while away") || !strings.Contains(all[2], `"id":1,"result"`) {
-		t.Errorf("who came back got %q", all)
+	heard = append(heard, back.rest()...) // what was said just before may come only now
+	want := []string{"before", "before", "while away", "while away", `"id":1,"result"`}
+	if len(heard) != len(want) {
+		t.Fatalf("got %q", heard)
+	}
+	for i, part := range want {
+		if !strings.Contains(heard[i], part) {
+			t.Errorf("%d: got %s, want %q", i, heard[i], part)
+		}
 	}
 	if e := g.trail.next(t); e.Outcome != "ok" {
 		t.Errorf("written down: %+v", e)
