@@ -99,9 +99,6 @@ func TestTheOfficialSuiteFindsAServerThatRefusesItsToken(t *testing.T) {
 // servers lose the last notification now and then.
 func TestNothingThatIsSaidBeforeAResponseIsLost(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it takes a while")
-	}
 	s := findSuite(t)
 	g, token := startFixture(t, "")
 	const times = 20
