@@ -50,7 +50,9 @@ func (h *Handler) hold(w http.ResponseWriter, r *http.Request, p *access.Princip
 	defer stop()
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
-	serve(line{ctx: ctx, write: begin(w, out), alive: alive.C})
+	s := beginServed(w, out)
+	defer s.end()
+	serve(line{ctx: ctx, write: s.write, alive: alive.C})
 }
 
 // holdConn is hold for a connection that is no longer the server's.
@@ -71,17 +73,31 @@ func (h *Handler) holdConn(ctx context.Context, conn net.Conn, header http.Heade
 	}()
 }
 
-// begin sends the headers of a stream by way of net/http, and returns what writes
-// to it.
-func begin(w http.ResponseWriter, out *http.ResponseController) func([]byte) bool {
+// served is a stream that is written by way of net/http.
+type served struct {
+	w   http.ResponseWriter
+	out *http.ResponseController
+}
+
+// beginServed sends the headers.
+func beginServed(w http.ResponseWriter, out *http.ResponseController) *served {
 	_ = out.SetReadDeadline(time.Time{}) // the server's limits are for requests that end
 	w.WriteHeader(http.StatusOK)
-	return func(text []byte) bool {
-		_ = out.SetWriteDeadline(time.Now().Add(writeTime))
-		_, err := w.Write(text)
-		return err == nil && out.Flush() == nil
-	}
+	return &served{w: w, out: out}
 }
+
+// write reports whether the client may have got it. Between writes there is no
+// deadline: HTTP/2 resets a stream when its deadline passes, though nothing waits.
+func (s *served) write(text []byte) bool {
+	_ = s.out.SetWriteDeadline(time.Now().Add(writeTime))
+	_, err := s.w.Write(text)
+	ok := err == nil && s.out.Flush() == nil
+	_ = s.out.SetWriteDeadline(time.Time{})
+	return ok
+}
+
+// end bounds what the server writes at the end.
+func (s *served) end() { _ = s.out.SetWriteDeadline(time.Now().Add(writeTime)) }
 
 // streamHeaders are those of an event stream.
 func streamHeaders(header http.Header) {

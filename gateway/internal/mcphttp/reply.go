@@ -23,8 +23,8 @@ const streamAfter = 2 * time.Second
 type reply struct {
 	w   http.ResponseWriter
 	out *http.ResponseController
-	// put writes to the stream, once there is one.
-	put func([]byte) bool
+	// stream is what is written to, once it is one.
+	stream *served
 	// streams: the client reads event streams.
 	streams bool
 	// keep, if it is set, opens what remembers the events, for a client that comes
@@ -99,7 +99,7 @@ func (p *reply) begin() {
 	}
 	p.begun = true
 	streamHeaders(p.w.Header())
-	p.put = begin(p.w, p.out)
+	p.stream = beginServed(p.w, p.out)
 	if p.keep != nil {
 		p.kept = p.keep()
 		p.write([]byte("id: " + p.kept.id(0) + "\ndata:\n\n"))
@@ -151,7 +151,7 @@ func (p *reply) write(text []byte) bool {
 	if p.gone {
 		return false
 	}
-	p.gone = !p.put(text)
+	p.gone = !p.stream.write(text)
 	return !p.gone
 }
 
@@ -175,6 +175,7 @@ func (p *reply) finish(a answer) {
 	if a.body != nil {
 		p.event(a.body)
 	}
+	p.stream.end()
 	if p.kept != nil {
 		p.kept.end(time.Now())
 	}
