@@ -27,8 +27,9 @@ type Principal struct {
 	GrantID string
 	// Scopes of the token.
 	Scopes []string
-	// ExpiresAt is when the access token ends.
-	ExpiresAt time.Time
+	// ExpiresAt is when the access token ends, CheckedAt when the store was asked
+	// about it.
+	ExpiresAt, CheckedAt time.Time
 }
 
 type principalKey struct{}

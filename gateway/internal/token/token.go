@@ -223,7 +223,7 @@ func (s *Service) Verify(ctx context.Context, bearer string, now time.Time) (*ac
 	}
 	p := &access.Principal{
 		Identity: grant.Identity, ClientID: grant.ClientID, ClientName: grant.ClientName,
-		GrantID: grant.ID, Scopes: tok.Scopes, ExpiresAt: earlier(tok.ExpiresAt, grant.ExpiresAt),
+		GrantID: grant.ID, Scopes: tok.Scopes, ExpiresAt: earlier(tok.ExpiresAt, grant.ExpiresAt), CheckedAt: now,
 	}
 	s.cache.put(hash, p, drops, now)
 	return p, nil
