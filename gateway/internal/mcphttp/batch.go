@@ -20,8 +20,8 @@ const maxBatch = 50
 // batch serves a JSON-RPC batch, which only revision 2025-03-26 has. One message
 // that is refused is the end of all, before anything is done. The responses come as
 // one batch, which is an event if there was something to say before.
-func (h *Handler) batch(w http.ResponseWriter, r *http.Request, p *access.Principal, body []byte) {
-	all, id, f := h.exchanges(r, p, body)
+func (h *Handler) batch(w http.ResponseWriter, r *http.Request, c caller, body []byte) {
+	all, id, f := h.exchanges(r, c, body)
 	if f != nil {
 		f.answer(id).write(w)
 		return
@@ -33,15 +33,13 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request, p *access.Princi
 			return
 		}
 	}
-	reply := newReply(w, r, nil)
-	reply.late()
-	reply.finish(h.serveBatch(r, all, reply))
+	h.respond(w, r, all[0], nil, func(out *reply) answer { return h.serveBatch(r, all, out) })
 }
 
 // exchanges reads the messages of a batch. The id is that of the message because of
 // which there is a fault, if it is known.
-func (h *Handler) exchanges(r *http.Request, p *access.Principal, body []byte) (all []*exchange, id json.RawMessage, f *fault) {
-	parts, s, f := h.parts(r, p, body)
+func (h *Handler) exchanges(r *http.Request, c caller, body []byte) (all []*exchange, id json.RawMessage, f *fault) {
+	parts, s, f := h.parts(r, c.Principal, body)
 	if f != nil {
 		return nil, nil, f
 	}
@@ -50,8 +48,9 @@ func (h *Handler) exchanges(r *http.Request, p *access.Principal, body []byte) (
 		if err != nil {
 			return nil, msg.ID, refusal(err)
 		}
-		x := h.exchange(r, p, msg)
+		x, f := h.exchange(r, c, msg)
 		switch {
+		case f != nil:
 		case x.era == wire.EraModern:
 			f = refusal(wire.ErrBatch)
 		case msg.Method == "initialize": // "MUST NOT be part of a JSON-RPC batch" (2025-03-26 lifecycle)
@@ -94,29 +93,25 @@ func (h *Handler) parts(r *http.Request, p *access.Principal, body []byte) ([]js
 }
 
 // serveBatch serves the messages of a batch. Each request takes a place among its
-// person's; the first has the one that the POST took.
+// person's.
 func (h *Handler) serveBatch(r *http.Request, all []*exchange, out outlet) answer {
 	responses := make([][]byte, len(all))
 	var running sync.WaitGroup
-	first := true
 	for i, x := range all {
 		if x.msg.Kind != wire.KindRequest {
 			h.taken(x)
 			continue
 		}
-		give := func() {}
-		if !first {
-			if !h.slots.take(x.principal) {
-				responses[i] = busy.answer(x.msg.ID).body
-				continue
-			}
-			give = func() { h.slots.give(x.principal) }
+		if !h.slots.take(x.principal) {
+			responses[i] = busy.answer(x.msg.ID).body
+			continue
 		}
-		first = false
 		x.out = out
 		running.Go(func() {
-			defer give()
-			responses[i] = h.dispatch(context.WithoutCancel(r.Context()), x).body
+			defer h.slots.give(x.principal)
+			ctx := context.WithoutCancel(r.Context())
+			defer h.survive(ctx)
+			responses[i] = h.dispatch(ctx, x).body
 		})
 	}
 	running.Wait()

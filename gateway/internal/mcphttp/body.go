@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"mcp-gateway/gateway/internal/access"
 )
 
 // checkMedia requires a JSON body and a client that reads a JSON answer.
@@ -47,8 +49,15 @@ func accepts(accept []string, mediaType, within string) bool {
 	return false
 }
 
-// readBody reads the whole body, if it is not too large.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fault) {
+// readBody reads the whole body of a message, if it is one that can be taken.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, p *access.Principal) ([]byte, *fault) {
+	if f := checkMedia(r.Header); f != nil {
+		return nil, f
+	}
+	if !h.bodies.take(p) {
+		return nil, busy
+	}
+	defer h.bodies.give(p)
 	if r.ContentLength > h.cfg.MaxBody {
 		return nil, h.tooLarge()
 	}

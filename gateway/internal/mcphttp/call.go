@@ -23,6 +23,7 @@ const (
 	reasonInternal    = "internal_error"
 	reasonCancelled   = "cancelled"
 	reasonTimeout     = "timeout"
+	reasonRevoked     = "revoked"
 )
 
 // call serves tools/call in the order that counts: decide, be sure that it can
@@ -105,17 +106,19 @@ func callArguments(msg wire.Message) (json.RawMessage, *fault) {
 	}
 }
 
-// bounded is the context of a call: it ends with the call's time, and a legacy
-// call's when its client says so. A modern call's ends with its request.
+// bounded is the context of a call: it ends with the call's time or its grant, and a
+// legacy call's when its client says so. A modern call's ends with its request.
 func (h *Handler) bounded(ctx context.Context, x *exchange) (_ context.Context, done func()) {
 	ctx, stop := context.WithTimeoutCause(ctx, h.cfg.CallTimeout, errTimeout)
-	if x.era == wire.EraModern {
-		return ctx, stop
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	forget := h.calls.add(callKey{x.session, wire.IDKey(x.msg.ID)}, cancel)
+	leave := context.AfterFunc(x.granted, func() { cancel(errRevoked) })
+	forget := func() {}
+	if x.era == wire.EraLegacy {
+		forget = h.calls.add(callKey{x.session, wire.IDKey(x.msg.ID)}, cancel)
+	}
 	return ctx, func() {
 		forget()
+		leave()
 		cancel(nil)
 		stop()
 	}
@@ -124,9 +127,13 @@ func (h *Handler) bounded(ctx context.Context, x *exchange) (_ context.Context, 
 // interrupted is the fault of a call whose context ended before it did.
 func (h *Handler) interrupted(ctx context.Context) (f *fault, reason string) {
 	f = &fault{status: http.StatusOK, code: wire.CodeInterrupted, message: "the call was cancelled"}
-	if errors.Is(context.Cause(ctx), errTimeout) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errTimeout):
 		f.message = fmt.Sprintf("the tool did not answer within %s", h.cfg.CallTimeout)
 		return f, reasonTimeout
+	case errors.Is(cause, errRevoked):
+		f.message = "the access of this program was ended while the call ran"
+		return f, reasonRevoked
 	}
 	return f, reasonCancelled
 }

@@ -11,6 +11,7 @@ import (
 var (
 	errCancelled = errors.New("cancelled by the client")
 	errTimeout   = errors.New("out of time")
+	errRevoked   = errors.New("the access was revoked")
 )
 
 // callKey names a legacy call that can be cancelled. The session is in it, and

@@ -87,10 +87,13 @@ func (h *Handler) other(ctx context.Context, x *exchange, params json.RawMessage
 	ctx, done := h.bounded(ctx, x)
 	defer done()
 	result, f := h.run(ctx, x, params, nil)
-	if f != nil {
-		return nil, f
+	if f == nil {
+		return h.rounds(x, result)
 	}
-	return h.rounds(x, result)
+	if ctx.Err() != nil {
+		f, _ = h.interrupted(ctx)
+	}
+	return nil, f
 }
 
 // admit refuses what the person has no right to. Prompts and resources have no
@@ -180,7 +183,7 @@ func (h *Handler) run(ctx context.Context, x *exchange, params, arguments json.R
 	v.close()
 	switch response := response.(type) {
 	case mcp.JSONRPCResponse:
-		result, err := json.Marshal(response.Result)
+		result, err := encode(response.Result)
 		if err == nil {
 			return result, nil
 		}
@@ -191,6 +194,16 @@ func (h *Handler) run(ctx context.Context, x *exchange, params, arguments json.R
 		h.cfg.Logger.ErrorContext(ctx, "request has no response", slog.String("method", x.msg.Method))
 	}
 	return nil, &fault{status: http.StatusOK, code: wire.CodeInternal, message: "the gateway made a mistake; it is in its log"}
+}
+
+// encode is json.Marshal for what a tool has made, whose own methods may panic.
+func encode(value any) (encoded json.RawMessage, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			encoded, err = nil, fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return json.Marshal(value)
 }
 
 // rpcFault is an error of the catalog.
@@ -207,7 +220,7 @@ func (h *Handler) rpcFault(ctx context.Context, x *exchange, e mcp.JSONRPCError)
 	}
 	f := &fault{status: http.StatusOK, code: code, message: e.Error.Message}
 	if e.Error.Data != nil {
-		f.data, _ = json.Marshal(e.Error.Data) // without it, if it has no JSON form
+		f.data, _ = encode(e.Error.Data) // without it, if it has no JSON form
 	}
 	return f
 }

@@ -62,6 +62,7 @@ func (h *Handler) holdConn(ctx context.Context, conn net.Conn, header http.Heade
 	c := &heldConn{Conn: conn, head: head(header)}
 	h.streams.held.Go(func() { // ends when the connection is closed
 		defer leave()
+		defer h.survive(ctx)
 		c.waitForEnd()
 	})
 	go func() {
@@ -69,6 +70,7 @@ func (h *Handler) holdConn(ctx context.Context, conn net.Conn, header http.Heade
 		defer leave()
 		defer alive.Stop()
 		defer c.end()
+		defer h.survive(ctx)
 		serve(line{ctx: ctx, write: c.write, alive: alive.C})
 	}()
 }

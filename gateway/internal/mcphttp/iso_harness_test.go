@@ -44,6 +44,7 @@ type lively struct {
 	scripts map[string]chan step
 	people  map[string]*access.Principal
 	watched map[string][]context.CancelFunc
+	revoked map[string]bool
 }
 
 // step is what the tool "script" does next; done is closed after it.
@@ -59,6 +60,7 @@ func newLively(t *testing.T, change func(*mcphttp.Config)) *lively {
 	g := &lively{
 		gateway: &gateway{t: t, trail: &trail{written: make(chan store.Event, 10_000)}, waits: newWaits()},
 		scripts: make(map[string]chan step), people: maps.Clone(principals), watched: make(map[string][]context.CancelFunc),
+		revoked: make(map[string]bool),
 	}
 	policy, err := access.New([]access.Rule{{
 		Name: "everybody", Tools: []string{"*"},
@@ -162,17 +164,21 @@ func (g *lively) pack(heard chan struct{}) catalog.Pack {
 }
 
 // watch is the hook Revoked; revoke ends what was watched.
-func (g *lively) watch(ctx context.Context, grant string) (context.Context, context.CancelFunc) {
+func (g *lively) watch(ctx context.Context, p *access.Principal) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.watched[grant] = append(g.watched[grant], cancel)
+	g.watched[p.GrantID] = append(g.watched[p.GrantID], cancel)
+	if g.revoked[p.GrantID] {
+		cancel()
+	}
 	return ctx, cancel
 }
 
 func (g *lively) revoke(grant string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.revoked[grant] = true
 	for _, cancel := range g.watched[grant] {
 		cancel()
 	}
@@ -429,4 +435,5 @@ func (g *lively) grantAnew(name string) {
 	p.GrantID = name
 	g.people[name] = &p
 	delete(g.watched, name)
+	delete(g.revoked, name)
 }

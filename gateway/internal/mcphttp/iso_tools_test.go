@@ -21,6 +21,7 @@ const fullSchema = `{"$schema":"https://json-schema.org/draft/2020-12/schema","t
 func (g *lively) livelyTools() []server.ServerTool {
 	return []server.ServerTool{
 		{Tool: mcp.NewTool("script"), Handler: g.runScript},
+		{Tool: mcp.NewTool("deaf"), Handler: g.deaf},
 		{Tool: mcp.NewTool("burst"), Handler: burst},
 		{Tool: mcp.NewToolWithRawSchema("schema", "", json.RawMessage(fullSchema)), Handler: burst},
 		{Tool: mcp.NewTool("rounds"), Handler: askInRounds},
@@ -50,6 +51,13 @@ func (g *lively) runScript(ctx context.Context, req mcp.CallToolRequest) (*mcp.C
 			}
 		}
 	}
+}
+
+// deaf is a tool that does not notice when its call is over.
+func (g *lively) deaf(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	g.waits.started <- struct{}{}
+	<-g.waits.release
+	return mcp.NewToolResultText("done"), nil
 }
 
 // burst sends both kinds of notification at once, and answers how many were refused.

@@ -39,13 +39,12 @@ func (h *Handler) legacy(w http.ResponseWriter, r *http.Request, x *exchange) {
 	if x.revision >= wire.Revision20251125 {
 		keep = func() *events { return x.state.open(time.Now()) }
 	}
-	reply := newReply(w, r, keep)
-	reply.until, reply.held = x.principal.ExpiresAt, h.streams
-	x.out = reply
-	reply.late()
-	// "Disconnection SHOULD NOT be interpreted as the client cancelling its
-	// request" (2025-11-25, Sending Messages to the Server).
-	reply.finish(h.dispatch(context.WithoutCancel(r.Context()), x))
+	h.respond(w, r, x, keep, func(out *reply) answer {
+		x.out = out
+		// "Disconnection SHOULD NOT be interpreted as the client cancelling its
+		// request" (2025-11-25, Sending Messages to the Server).
+		return h.dispatch(context.WithoutCancel(r.Context()), x)
+	})
 }
 
 // join puts an exchange into a session.

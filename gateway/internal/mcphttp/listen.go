@@ -94,7 +94,6 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, x *exchange) {
 		busy.answer(x.msg.ID).write(w)
 		return
 	}
-	x.release() // a stream is no call
 	// What is held must not keep x, which has the whole body.
 	h.hold(w, r, x.principal, func(out line) {
 		defer h.streams.give(who)

@@ -18,8 +18,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,10 +78,10 @@ type Config struct {
 	// SessionLifetime ends a legacy session; the client then starts another
 	// one without signing in. Default 24 h.
 	SessionLifetime time.Duration
-	// Revoked returns a context that also ends when a grant is revoked, and what
-	// to call when that is of no interest any more. Without it streams end with
-	// their token only.
-	Revoked func(ctx context.Context, grantID string) (context.Context, context.CancelFunc)
+	// Revoked returns a context that also ends when the grant of a principal is
+	// revoked, or has been since it was verified, and what to call when that is of no
+	// interest any more. Without it streams end with their token only, and calls never.
+	Revoked func(ctx context.Context, p *access.Principal) (context.Context, context.CancelFunc)
 	// Address is where a request comes from, for the audit trail.
 	Address func(*http.Request) netip.Addr
 	Logger  *slog.Logger
@@ -96,7 +96,9 @@ type Handler struct {
 	streams  *streams
 	listens  *listens
 	calls    calls
-	slots    slots
+	// bodies and slots bound the requests of one person: those that are read, and
+	// those that are served.
+	bodies, slots slots
 	// lastID numbers the requests handed to the catalog: the clients' own ids
 	// may collide and need not fit a number.
 	lastID atomic.Int64
@@ -120,7 +122,7 @@ func New(cfg Config) (*Handler, error) {
 		cfg.SessionLifetime = 24 * time.Hour
 	}
 	if cfg.Revoked == nil {
-		cfg.Revoked = func(ctx context.Context, _ string) (context.Context, context.CancelFunc) {
+		cfg.Revoked = func(ctx context.Context, _ *access.Principal) (context.Context, context.CancelFunc) {
 			return context.WithCancel(ctx)
 		}
 	}
@@ -131,7 +133,7 @@ func New(cfg Config) (*Handler, error) {
 	return &Handler{
 		cfg: cfg, origins: origins,
 		sessions: newSessions(cfg.Ring, cfg.SessionLifetime), states: newStates(), streams: newStreams(), listens: newListens(),
-		slots: slots{limit: cfg.MaxConcurrentPerPrincipal},
+		bodies: slots{limit: cfg.MaxConcurrentPerPrincipal}, slots: slots{limit: cfg.MaxConcurrentPerPrincipal},
 	}, nil
 }
 
@@ -167,6 +169,8 @@ type exchange struct {
 	msg       wire.Message
 	era       wire.Era
 	principal *access.Principal
+	// granted ends when the principal's grant does.
+	granted context.Context
 	// revision of the protocol that the client speaks.
 	revision string
 	// session is the legacy session, zero in the modern era, and state what is
@@ -180,8 +184,6 @@ type exchange struct {
 	logLevel     mcp.LoggingLevel
 	// out is where everything goes that is not the response.
 	out outlet
-	// release gives back the place among the calls of the person.
-	release func()
 	// resource is the path of the endpoint, which names its metadata, and header
 	// what came with the message.
 	resource string
@@ -190,35 +192,44 @@ type exchange struct {
 	now      time.Time
 }
 
+// caller is who sent a request, and how long that is good for: granted ends when its
+// grant does.
+type caller struct {
+	*access.Principal
+	granted context.Context
+}
+
 // post serves one POST: admission, parse, era, dispatch.
 func (h *Handler) post(w http.ResponseWriter, r *http.Request, p *access.Principal) {
-	if f := checkMedia(r.Header); f != nil {
-		f.answer(nil).write(w)
-		return
-	}
-	// Before the body is read, so that waiting bodies are bounded too.
-	if !h.slots.take(p) {
-		busy.answer(nil).write(w)
-		return
-	}
-	release := sync.OnceFunc(func() { h.slots.give(p) })
-	defer release()
-	body, f := h.readBody(w, r)
+	body, f := h.readBody(w, r, p)
 	if f != nil {
 		f.answer(nil).write(w)
 		return
 	}
+	granted, leave := h.cfg.Revoked(context.WithoutCancel(r.Context()), p)
+	defer leave()
+	c := caller{p, granted}
 	msg, err := wire.Parse(body)
 	if errors.Is(err, wire.ErrBatch) {
-		h.batch(w, r, p, body)
+		h.batch(w, r, c, body)
 		return
 	}
 	if err != nil {
 		refusal(err).answer(msg.ID).write(w)
 		return
 	}
-	x := h.exchange(r, p, msg)
-	x.release = release
+	x, f := h.exchange(r, c, msg)
+	if f != nil {
+		f.answer(msg.ID).write(w)
+		return
+	}
+	if msg.Kind == wire.KindRequest && msg.Method != methodListen { // a stream is no call
+		if !h.slots.take(p) {
+			busy.answer(msg.ID).write(w)
+			return
+		}
+		defer h.slots.give(p)
+	}
 	if x.era == wire.EraModern {
 		h.modern(w, r, x)
 		return
@@ -226,12 +237,36 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, p *access.Princip
 	h.legacy(w, r, x)
 }
 
-func (h *Handler) exchange(r *http.Request, p *access.Principal, msg wire.Message) *exchange {
-	x := &exchange{msg: msg, era: eraOf(r.Header, msg), principal: p, resource: r.URL.Path, header: r.Header, address: h.address(r), now: time.Now()}
+// exchange is the exchange of a message that is let in.
+func (h *Handler) exchange(r *http.Request, c caller, msg wire.Message) (*exchange, *fault) {
+	x := &exchange{
+		msg: msg, era: eraOf(r.Header, msg), principal: c.Principal, granted: c.granted,
+		resource: r.URL.Path, header: r.Header, address: h.address(r), now: time.Now(),
+	}
 	if token, ok := msg.Meta("progressToken"); ok && (token[0] == '"' || token[0] == '-' || token[0] >= '0' && token[0] <= '9') {
 		x.progress = token
 	}
-	return x
+	if x.resource == MessagesPath { // which belongs to /sse
+		x.resource = "/sse"
+	}
+	// What is told to the person's programs bears these again and again.
+	if len(msg.ID) > maxName || len(x.progress) > maxName {
+		return nil, badRequest(fmt.Sprintf("an id or a progress token is longer than %d bytes", maxName))
+	}
+	if c.granted.Err() != nil { // while the body came
+		return nil, h.ended(x)
+	}
+	return x, nil
+}
+
+// maxName bounds an id and a progress token, in bytes of JSON.
+const maxName = 1 << 10
+
+// survive is deferred where nobody else keeps a bug from ending the process.
+func (h *Handler) survive(ctx context.Context) {
+	if v := recover(); v != nil {
+		h.cfg.Logger.ErrorContext(ctx, "panic", slog.Any("value", v), slog.String("stack", string(debug.Stack())))
+	}
 }
 
 // eraOf decides per request (MCP 2026-07-28 basic, Versioning): modern if the

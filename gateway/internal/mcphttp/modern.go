@@ -43,12 +43,12 @@ func (h *Handler) modern(w http.ResponseWriter, r *http.Request, x *exchange) {
 		h.listen(w, r, x)
 		return
 	}
-	reply := newReply(w, r, nil)
-	x.out = reply
-	reply.late()
-	// The request's context: "client disconnect MUST be treated as
-	// cancellation" (Streamable HTTP, Cancellation).
-	reply.finish(h.dispatch(r.Context(), x))
+	h.respond(w, r, x, nil, func(out *reply) answer {
+		x.out = out
+		// The request's context: "client disconnect MUST be treated as
+		// cancellation" (Streamable HTTP, Cancellation).
+		return h.dispatch(r.Context(), x)
+	})
 }
 
 // checkModern makes the checks of Streamable HTTP in their order: revision in

@@ -1,6 +1,7 @@
 package mcphttp
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -34,51 +35,63 @@ type reply struct {
 	// until, if it is set, is when the client must show another token. Then a stream
 	// that is kept goes on for whoever comes back with one.
 	until time.Time
+	// granted ends when the client may hear nothing more, and ended is what it is
+	// told then.
+	granted context.Context
+	ended   func() answer
 	// chunked: the stream's end can be told without the server.
 	chunked bool
 	// held counts the streams that the server does not know.
 	held *streams
 
 	mu sync.Mutex // guards below
-	// begun: it is a stream. gone: nobody reads it. paused: its connection was closed
+	// begun: it is a stream. gone: nobody reads it. away: its connection was closed
 	// before its end.
-	begun, gone, paused, done bool
-	alive, over               *time.Timer
+	begun, gone, away, done bool
+	// stop has what must not go on after the end.
+	stop  []func() bool
+	alive *time.Timer
 }
 
-func newReply(w http.ResponseWriter, r *http.Request, keep func() *events) *reply {
-	return &reply{
+// respond answers a POST with what serve returns. Events are kept if keep is set.
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request, x *exchange, keep func() *events, serve func(*reply) answer) {
+	p := h.newReply(w, r, x, keep)
+	defer p.end() // also if there is a bug
+	p.finish(serve(p))
+}
+
+func (h *Handler) newReply(w http.ResponseWriter, r *http.Request, x *exchange, keep func() *events) *reply {
+	p := &reply{
 		w: w, out: http.NewResponseController(w), streams: accepts(r.Header["Accept"], "text/event-stream", "text/*"), keep: keep,
+		until: x.principal.ExpiresAt, granted: x.granted, held: h.streams,
+		ended:   func() answer { return h.ended(x).answer(x.msg.ID) },
 		chunked: r.ProtoMajor == 1 && r.ProtoMinor >= 1, // HTTP/1.0 has no chunks
 	}
+	if p.streams {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.alive = time.AfterFunc(streamAfter, p.live)
+		p.stop = append(p.stop, p.alive.Stop, context.AfterFunc(p.granted, p.cut))
+	}
+	return p
 }
 
 // send implements outlet.
 func (p *reply) send(message []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.streams || p.done {
+	if !p.streams || p.done || p.granted.Err() != nil {
 		return false
 	}
 	p.begin()
 	return p.event(message)
 }
 
-// late makes the answer a stream if it takes long.
-func (p *reply) late() {
-	if !p.streams {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.alive = time.AfterFunc(streamAfter, p.live)
-}
-
 // live begins the stream, or says that it lives.
 func (p *reply) live() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.done || p.gone {
+	if p.done || p.gone || p.granted.Err() != nil {
 		return
 	}
 	first := !p.begun
@@ -86,9 +99,7 @@ func (p *reply) live() {
 	if !first || p.kept == nil { // else the id to come back with was written
 		p.write([]byte(":\n\n"))
 	}
-	if p.alive != nil {
-		p.alive.Reset(aliveEvery)
-	}
+	p.alive.Reset(aliveEvery)
 }
 
 // begin sends the headers of a stream, and an event without data whose id a
@@ -104,7 +115,7 @@ func (p *reply) begin() {
 		p.kept = p.keep()
 		p.write([]byte("id: " + p.kept.id(0) + "\ndata:\n\n"))
 		if !p.until.IsZero() {
-			p.over = time.AfterFunc(time.Until(p.until), func() { p.pause() })
+			p.stop = append(p.stop, time.AfterFunc(time.Until(p.until), func() { p.pause() }).Stop)
 		}
 	}
 }
@@ -120,15 +131,36 @@ const comeBack = "retry: 1000\n\n"
 func (p *reply) pause() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.keep == nil || !p.streams || !p.chunked || p.done || p.gone || p.paused {
+	if p.keep == nil || !p.streams || p.done || p.gone {
 		return false
 	}
 	p.begin()
-	if !p.kept.isReader(0) || !p.held.hold() { // the client has come back already, or the gateway stops
+	return p.kept.isReader(0) && p.leave(comeBack) // else the client has come back already
+}
+
+// cut ends the stream of a client that may hear nothing more, though its call may
+// not have ended.
+func (p *reply) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.begun && !p.done {
+		p.done = true
+		p.event(p.ended().body)
+		p.leave("")
+	}
+}
+
+// leave closes the connection before the answer is complete, after some last words,
+// and reports whether it did. Then the server knows nothing of the call any more, so
+// it is counted until finish; not when the gateway stops, where nobody could come back.
+func (p *reply) leave(words string) bool {
+	if !p.chunked || p.gone || p.away || !p.held.hold() {
 		return false
 	}
-	p.paused = true // counted until finish
-	p.write([]byte(comeBack))
+	p.away = true
+	if words != "" {
+		p.write([]byte(words))
+	}
 	conn, _, err := p.out.Hijack()
 	if err != nil {
 		return false
@@ -159,14 +191,12 @@ func (p *reply) write(text []byte) bool {
 func (p *reply) finish(a answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, timer := range []*time.Timer{p.alive, p.over} {
-		if timer != nil {
-			timer.Stop()
-		}
+	if p.done { // it was cut
+		return
 	}
 	p.done = true
-	if p.paused {
-		defer p.held.held.Done()
+	if p.granted.Err() != nil && a.body != nil {
+		a = p.ended()
 	}
 	if !p.begun {
 		a.write(p.w)
@@ -175,8 +205,23 @@ func (p *reply) finish(a answer) {
 	if a.body != nil {
 		p.event(a.body)
 	}
-	p.stream.end()
+}
+
+// end lets nothing of the reply go on.
+func (p *reply) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, stop := range p.stop {
+		stop()
+	}
+	p.done = true
+	if p.stream != nil {
+		p.stream.end()
+	}
 	if p.kept != nil {
 		p.kept.end(time.Now())
+	}
+	if p.away {
+		p.held.held.Done()
 	}
 }

@@ -24,7 +24,7 @@ func fuzzRing(f *testing.F) *keyring.Ring {
 	return ring
 }
 
-func caller(tenant, object, clientID string) *access.Principal {
+func visitor(tenant, object, clientID string) *access.Principal {
 	p := &access.Principal{ClientID: clientID}
 	p.Tenant, p.Object = tenant, object
 	return p
@@ -36,7 +36,7 @@ func caller(tenant, object, clientID string) *access.Principal {
 func FuzzSessionID(f *testing.F) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	ss := newSessions(fuzzRing(f), time.Hour)
-	whose := caller("t", "o", "c")
+	whose := visitor("t", "o", "c")
 	good := ss.begin(whose, wire.LatestLegacy, 0, now)
 	f.Add(uint16(0), uint16(0), "", "t", "o", "c")
 	f.Add(uint16(0), uint16(len(good)), good, "t", "o", "c")
@@ -49,7 +49,7 @@ func FuzzSessionID(f *testing.F) {
 	f.Fuzz(func(t *testing.T, from, to uint16, text, tenant, object, clientID string) {
 		start := min(int(from), len(good))
 		id := good[:start] + text + good[max(start, min(int(to), len(good))):]
-		p := caller(tenant, object, clientID)
+		p := visitor(tenant, object, clientID)
 		s, ok := ss.find(id, p, now)
 		if own := id == good && tenant == "t" && object == "o" && clientID == "c"; ok != own {
 			t.Fatalf("%q of %q, %q, %q: found is %t", id, tenant, object, clientID, ok)
@@ -71,7 +71,7 @@ func FuzzSessionContent(f *testing.F) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	ring := fuzzRing(f)
 	ss := newSessions(ring, time.Hour)
-	p := caller("t", "o", "c")
+	p := visitor("t", "o", "c")
 	content := func(expires uint64, revision string) []byte {
 		return append(append(binary.BigEndian.AppendUint64(make([]byte, len(sessionID{})), expires), 0), revision...)
 	}

@@ -106,4 +106,3 @@ func TestAPOSTThatSomebodyCameBackForEnds(t *testing.T) {
 		t.Errorf("the POST goes on with %q", all)
 	}
 }
-

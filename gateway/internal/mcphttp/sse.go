@@ -90,16 +90,32 @@ func (ss *streams) end(name string, s *stream) {
 	s.out.close()
 }
 
-// find returns a stream of this person and client and counts a call on it, which
-// ends with done. One of somebody else is as unknown as one that is not there.
-func (ss *streams) find(name string, p *access.Principal) (s *stream, done func()) {
+// find returns a stream of this person and client. One of somebody else is as unknown
+// as one that is not there.
+func (ss *streams) find(name string, p *access.Principal) *stream {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if s = ss.open[name]; s == nil || ss.ended || s.owner != string(owner(p)) {
-		return nil, nil
+	if s := ss.open[name]; s != nil && s.owner == string(owner(p)) {
+		return s
 	}
-	s.calls.Add(1)
-	return s, s.calls.Done
+	return nil
+}
+
+// call counts a call on a stream until called; not when the gateway stops. The call
+// may outlive the stream.
+func (ss *streams) call(s *stream) bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if !ss.ended {
+		s.calls.Add(1)
+		ss.held.Add(1)
+	}
+	return !ss.ended
+}
+
+func (ss *streams) called(s *stream) {
+	s.calls.Done()
+	ss.held.Done()
 }
 
 // take counts a stream that has no name: of a GET or of a modern client. As with
@@ -207,8 +223,6 @@ func (h *Handler) openStream(w http.ResponseWriter, r *http.Request, p *access.P
 		return
 	}
 	h.hold(w, r, p, func(out line) {
-		// The calls have an owner: what they still do is done before this returns.
-		defer s.calls.Wait()
 		defer h.streams.end(name, s)
 		if out.write([]byte("event: endpoint\ndata: " + MessagesPath + "?session_id=" + name + "\n\n")) {
 			h.feed(out, s)
@@ -260,20 +274,11 @@ func (h *Handler) pass(out line, q *queue) bool {
 // postMessage takes a message for a stream. Its answer is sent there, and 202 says
 // no more than that it was taken.
 func (h *Handler) postMessage(w http.ResponseWriter, r *http.Request, p *access.Principal) answer {
-	if f := checkMedia(r.Header); f != nil {
-		return f.answer(nil)
-	}
-	s, done := h.streams.find(r.URL.Query().Get("session_id"), p)
+	s := h.streams.find(r.URL.Query().Get("session_id"), p)
 	if s == nil {
-		return badRequest("there is no such stream: open one with GET /sse").withStatus(http.StatusNotFound).answer(nil)
+		return noStream.answer(nil)
 	}
-	free := func() { done() }
-	defer func() { free() }()
-	if !h.slots.take(p) {
-		return busy.answer(nil)
-	}
-	free = func() { h.slots.give(p); done() }
-	body, f := h.readBody(w, r)
+	body, f := h.readBody(w, r, p)
 	if f != nil {
 		return f.answer(nil)
 	}
@@ -281,30 +286,56 @@ func (h *Handler) postMessage(w http.ResponseWriter, r *http.Request, p *access.
 	if err != nil {
 		return refusal(err).answer(msg.ID)
 	}
-	x := h.exchange(r, p, msg)
-	x.session, x.state, x.resource, x.out = s.id, s.state, "/sse", s
+	granted, leave := h.cfg.Revoked(context.WithoutCancel(r.Context()), p)
+	x, f := h.exchange(r, caller{p, granted}, msg)
+	if f == nil && x.era == wire.EraModern {
+		f = badRequest("this revision is served at /mcp only")
+	}
+	if f == nil {
+		f = h.deliver(r.Context(), s, x, leave)
+	}
+	if f != nil {
+		leave()
+		return f.answer(msg.ID)
+	}
+	return answer{status: http.StatusAccepted}
+}
+
+// noStream is the fault of a message to a stream that is not there.
+var noStream = badRequest("there is no such stream: open one with GET /sse").withStatus(http.StatusNotFound)
+
+// deliver has a message of a stream's session served. Unless there is a fault, leave
+// is called at the end of that.
+func (h *Handler) deliver(ctx context.Context, s *stream, x *exchange, leave func()) *fault {
+	x.session, x.state, x.out = s.id, s.state, s
 	s.state.mu.Lock()
 	x.revision, x.capabilities = s.state.revision, s.state.can.capabilities()
 	s.state.mu.Unlock()
-	if x.era == wire.EraModern {
-		return badRequest("this revision is served at /mcp only").answer(msg.ID)
-	}
-	switch msg.Kind {
-	case wire.KindNotification, wire.KindResponse:
+	if x.msg.Kind != wire.KindRequest {
 		h.taken(x)
-	case wire.KindRequest:
-		if f := h.insufficientPost(r.Context(), x); f != nil {
-			return f.answer(msg.ID)
-		}
-		// A client that is gone has not cancelled: as with Streamable HTTP.
-		ctx, release := context.WithoutCancel(r.Context()), free
-		free = func() {}
-		go func() { // the stream waits for it
-			defer release()
-			s.send(h.legacyRequest(ctx, x).body)
-		}()
+		leave()
+		return nil
 	}
-	return answer{status: http.StatusAccepted}
+	if f := h.insufficientPost(ctx, x); f != nil {
+		return f
+	}
+	if !h.slots.take(x.principal) {
+		return busy
+	}
+	if !h.streams.call(s) {
+		h.slots.give(x.principal)
+		return noStream
+	}
+	go func() {
+		defer leave()
+		defer h.slots.give(x.principal)
+		defer h.streams.called(s)
+		// A client that is gone has not cancelled: as with Streamable HTTP.
+		ctx := context.WithoutCancel(ctx)
+		defer h.survive(ctx)
+		s.send(h.legacyRequest(ctx, x).body)
+	}()
+	return nil
 }
 
 // send hands a message of a request to the stream. It waits for a client that reads

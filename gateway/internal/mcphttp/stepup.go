@@ -22,24 +22,37 @@ func (h *Handler) insufficient(ctx context.Context, x *exchange, tool string) *f
 	if !h.record(ctx, x, tool, audit.OutcomeDenied, access.ReasonScope) {
 		return noTrail
 	}
-	// What it has is named too, or a client that asks for just what it is told
-	// would lose the rest.
+	return &fault{
+		status: http.StatusForbidden, code: wire.CodeInvalidRequest,
+		message:   "the tool needs a permission that this program was not given: " + strings.Join(lacking, " "),
+		challenge: h.challenge(x, oauth.CodeInsufficientScope, "the tool needs a scope that was not granted", lacking...),
+	}
+}
+
+// ended refuses what comes, or would be answered, after the grant was revoked.
+func (h *Handler) ended(x *exchange) *fault {
+	return &fault{
+		status: http.StatusUnauthorized, code: wire.CodeInvalidRequest,
+		message:   "the access of this program was ended: sign in again",
+		challenge: h.challenge(x, oauth.CodeInvalidToken, "the access was revoked"),
+	}
+}
+
+// challenge is a WWW-Authenticate header. The scopes that the client has are named
+// too, or one that asks for just what it is told would lose them.
+func (h *Handler) challenge(x *exchange, code, description string, lacking ...string) string {
 	var scopes []string
 	for _, scope := range x.principal.Scopes {
 		if scope != scopeOfflineAccess {
 			scopes = append(scopes, scope)
 		}
 	}
-	return &fault{
-		status: http.StatusForbidden, code: wire.CodeInvalidRequest,
-		message: "the tool needs a permission that this program was not given: " + strings.Join(lacking, " "),
-		challenge: oauth.FormatBearer(
-			[2]string{"error", oauth.CodeInsufficientScope},
-			[2]string{"scope", strings.Join(append(scopes, lacking...), " ")},
-			[2]string{"resource_metadata", h.cfg.PublicURL + oauth.PathResourceMetadata + x.resource},
-			[2]string{"error_description", "the tool needs a scope that was not granted"},
-		),
-	}
+	return oauth.FormatBearer(
+		[2]string{"error", code},
+		[2]string{"scope", strings.Join(append(scopes, lacking...), " ")},
+		[2]string{"resource_metadata", h.cfg.PublicURL + oauth.PathResourceMetadata + x.resource},
+		[2]string{"error_description", description},
+	)
 }
 
 // scopeOfflineAccess is between the client and the authorization server: resources

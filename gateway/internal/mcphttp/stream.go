@@ -86,7 +86,7 @@ func (h *Handler) follow(out line, e *events, number int, resumable bool) {
 // whileGood is a context that ends when the token does: at its time, or sooner if
 // its grant is revoked. It is one context and a timer, since each stream has it.
 func (h *Handler) whileGood(ctx context.Context, p *access.Principal) (context.Context, context.CancelFunc) {
-	ctx, stop := h.cfg.Revoked(ctx, p.GrantID)
+	ctx, stop := h.cfg.Revoked(ctx, p)
 	if p.ExpiresAt.IsZero() {
 		return ctx, stop
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"sync"
 
@@ -114,8 +115,9 @@ func (v *view) pass(n mcp.JSONRPCNotification) {
 		n.Params.AdditionalFields = maps.Clone(n.Params.AdditionalFields) // it is the tool's
 		delete(n.Params.AdditionalFields, "progressToken")
 	}
-	params, err := json.Marshal(n.Params)
+	params, err := encode(n.Params)
 	if err != nil {
+		v.h.cfg.Logger.Error("notification cannot be encoded", slog.String("method", n.Method), slog.Any("error", err))
 		return
 	}
 	if progress {
