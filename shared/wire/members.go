@@ -39,7 +39,7 @@ func IDKey(id json.RawMessage) string {
 		return string(id)
 	}
 	text, _ := String(id)
-	return string(AppendString(nil, text))
+	return `"` + text + `"` // as one without escapes stands in the message
 }
 
 // Members returns all members of an object that is part of a parsed message,

@@ -31,6 +31,13 @@ func TestMeta(t *testing.T) {
 }
 
 func TestIDKey(t *testing.T) {
+	for plain, spelled := range map[string]string{
+		`"<"`: `"\u003c"`, `"a/b"`: `"a\/b"`, `"é"`: `"\u00e9"`, `"😀"`: `"\ud83d\ude00"`, `"&"`: `"\u0026"`, "\"\u2028\"": `"\u2028"`, "\"\x7f\"": `"\u007f"`,
+	} {
+		if a, b := wire.IDKey(json.RawMessage(plain)), wire.IDKey(json.RawMessage(spelled)); a != b {
+			t.Errorf("%s and %s have the keys %q and %q", plain, spelled, a, b)
+		}
+	}
 	t.Parallel()
 	for _, same := range [][]string{{`"a"`, `"\u0061"`}, {`"é/"`, `"\u00e9\/"`}, {"7", "7"}, {`""`, `""`}} {
 		if a, b := wire.IDKey(json.RawMessage(same[0])), wire.IDKey(json.RawMessage(same[1])); a != b {
