@@ -40,17 +40,26 @@ func (h *Handler) checkParamHeaders(x *exchange, tool string, arguments json.Raw
 // paramHeader is the name of a header that an argument can stand in too.
 var paramHeader = regexp.MustCompile("^(?i:mcp-param-)[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
+// maxParamHeaders bounds the headers of arguments that a page may send.
+const maxParamHeaders = 64
+
 // paramHeaders are those among the headers that a page asks to send, each behind a
-// comma: which there are, the tools decide.
-func paramHeaders(header http.Header) (allowed string) {
+// comma: which there are, the tools decide. Whoever asks is nobody yet.
+func paramHeaders(header http.Header) string {
+	var allowed strings.Builder
+	found := 0
 	for _, line := range header["Access-Control-Request-Headers"] {
 		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.TrimSpace(name); paramHeader.MatchString(name) {
-				allowed += ", " + http.CanonicalHeaderKey(name)
+			if name = strings.TrimSpace(name); !paramHeader.MatchString(name) {
+				continue
 			}
+			if found++; found > maxParamHeaders {
+				return allowed.String()
+			}
+			allowed.WriteString(", " + http.CanonicalHeaderKey(name))
 		}
 	}
-	return allowed
+	return allowed.String()
 }
 
 // member looks a path up in nested objects; nil if it does not get there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -106,5 +107,18 @@ func TestAPageMaySendTheHeadersOfArguments(t *testing.T) {
 		"Mcp-Param-Region, Mcp-Param-Urgent"
 	if allowed := got.header.Get("Access-Control-Allow-Headers"); got.status != http.StatusNoContent || allowed != want {
 		t.Errorf("got %d, %s", got.status, allowed)
+	}
+}
+
+// TestAPreflightIsAnsweredInBounds: whoever asks is nobody yet.
+func TestAPreflightIsAnsweredInBounds(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, nil)
+	got := g.send(request{method: http.MethodOptions, header: map[string]string{
+		"Origin": "https://gw.example", "Access-Control-Request-Method": "POST",
+		"Access-Control-Request-Headers": strings.Repeat("mcp-param-x,", 50_000),
+	}})
+	if n := strings.Count(got.header.Get("Access-Control-Allow-Headers"), "Mcp-Param-X"); got.status != http.StatusNoContent || n != 64 {
+		t.Errorf("%d headers are allowed: %d", n, got.status)
 	}
 }
