@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -145,11 +146,12 @@ func (c *Catalog) Headers(tool string) []mcp.ParamHeaderBinding {
 	return mcp.ExtractParamHeaderBindings(&t.Tool)
 }
 
-// changed tells who listens that a resource has changed.
+// changed tells who listens that a resource has changed. Meanwhile tools are called.
 func (c *Catalog) changed(uri string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for tell := range c.updated {
+	all := slices.Collect(maps.Keys(c.updated))
+	c.mu.Unlock()
+	for _, tell := range all {
 		(*tell)(uri)
 	}
 }

@@ -99,6 +99,7 @@ var madeUp = []struct {
 	{"stream", regexp.MustCompile(`session_id=(\w+)`)},
 	{"event", regexp.MustCompile(`(?m)^id: (.+)$`)},
 	{"state", regexp.MustCompile(`"requestState":"([^"]+)"`)},
+	{"question", regexp.MustCompile(`"(gateway-[A-Z2-7]+)"`)},
 }
 
 // hide puts names in place of values, new ones if need be.
@@ -119,7 +120,7 @@ func (n *names) hide(text string) string {
 }
 
 var (
-	named = regexp.MustCompile(`\$(?:session|stream|event|state)\d+`)
+	named = regexp.MustCompile(`\$(?:session|stream|event|state|question)\d+`)
 	// times is $51(x): x, 51 times with commas between.
 	times = regexp.MustCompile(`\$(\d+)\((.*)\)`)
 )

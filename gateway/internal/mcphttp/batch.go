@@ -21,7 +21,13 @@ const maxBatch = 50
 // that is refused is the end of all, before anything is done. The responses come as
 // one batch, which is an event if there was something to say before.
 func (h *Handler) batch(w http.ResponseWriter, r *http.Request, c caller, body []byte) {
-	all, id, f := h.exchanges(r, c, body)
+	s, parts, leave, f := h.parts(r, c.Principal, body)
+	if f != nil {
+		f.answer(nil).write(w)
+		return
+	}
+	defer leave()
+	all, id, f := h.exchanges(r, c, s, parts)
 	if f != nil {
 		f.answer(id).write(w)
 		return
@@ -38,11 +44,7 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request, c caller, body [
 
 // exchanges reads the messages of a batch. The id is that of the message because of
 // which there is a fault, if it is known.
-func (h *Handler) exchanges(r *http.Request, c caller, body []byte) (all []*exchange, id json.RawMessage, f *fault) {
-	parts, s, f := h.parts(r, c.Principal, body)
-	if f != nil {
-		return nil, nil, f
-	}
+func (h *Handler) exchanges(r *http.Request, c caller, s session, parts []json.RawMessage) (all []*exchange, id json.RawMessage, f *fault) {
 	for _, part := range parts {
 		msg, err := wire.Parse(part)
 		if err != nil {
@@ -55,41 +57,41 @@ func (h *Handler) exchanges(r *http.Request, c caller, body []byte) (all []*exch
 			f = refusal(wire.ErrBatch)
 		case msg.Method == "initialize": // "MUST NOT be part of a JSON-RPC batch" (2025-03-26 lifecycle)
 			f = badRequest("initialize must not be part of a batch")
-		default:
-			f = h.join(x, s)
 		}
 		if f != nil {
 			return nil, msg.ID, f
 		}
+		x.join(s)
 		all = append(all, x)
 	}
 	return all, nil, nil
 }
 
 // parts cuts a batch, after a look at who sends it: whoever may not send any is told
-// that first.
-func (h *Handler) parts(r *http.Request, p *access.Principal, body []byte) ([]json.RawMessage, session, *fault) {
+// that first. The session is entered until leave is called.
+func (h *Handler) parts(r *http.Request, p *access.Principal, body []byte) (s session, parts []json.RawMessage, leave func(), f *fault) {
 	if namesModern(r.Header) {
-		return nil, session{}, refusal(wire.ErrBatch)
+		return session{}, nil, nil, refusal(wire.ErrBatch)
 	}
 	if len(r.Header[wire.HeaderSessionID]) == 0 {
-		return nil, session{}, badRequest("there must be one Mcp-Session-Id header: begin with initialize, which stands in no batch")
+		return session{}, nil, nil, badRequest("there must be one Mcp-Session-Id header: begin with initialize, which stands in no batch")
 	}
-	s, f := h.session(r, p, time.Now())
-	if f != nil {
-		return nil, session{}, f
-	}
-	if s.revision != wire.Revision20250326 {
-		return nil, session{}, refusal(wire.ErrBatch)
+	if s, leave, f = h.enter(r, p, time.Now()); f != nil {
+		return session{}, nil, nil, f
 	}
 	parts, err := wire.Batch(body)
-	if err != nil {
-		return nil, session{}, refusal(err)
+	switch {
+	case s.revision != wire.Revision20250326:
+		f = refusal(wire.ErrBatch)
+	case err != nil:
+		f = refusal(err)
+	case len(parts) == 0 || len(parts) > maxBatch:
+		f = badRequest(fmt.Sprintf("a batch has 1 to %d messages", maxBatch))
+	default:
+		return s, parts, leave, nil
 	}
-	if len(parts) == 0 || len(parts) > maxBatch {
-		return nil, session{}, badRequest(fmt.Sprintf("a batch has 1 to %d messages", maxBatch))
-	}
-	return parts, s, nil
+	leave()
+	return session{}, nil, nil, f
 }
 
 // serveBatch serves the messages of a batch. Each request takes a place among its

@@ -20,6 +20,7 @@ const (
 // came meanwhile, as far as it is kept.
 type events struct {
 	stream uint32 // in the ids, which are unique within a session
+	waits  bool   // it is of a GET, and of no request
 
 	mu sync.Mutex // guards below
 	// kept are the last messages, of so many bytes, and first is the number of the
@@ -35,8 +36,8 @@ type events struct {
 	more chan struct{}
 }
 
-func newEvents(stream uint32) *events {
-	return &events{stream: stream, first: 1, more: make(chan struct{})}
+func newEvents(stream uint32, waits bool) *events {
+	return &events{stream: stream, waits: waits, first: 1, more: make(chan struct{})}
 }
 
 // add appends a message and returns its number.
@@ -122,6 +123,12 @@ func (e *events) after(number int) (messages [][]byte, last int, more <-chan str
 	return messages, last, e.more
 }
 
+// isOver reports whether nothing comes after a number, and nothing will.
+func (e *events) isOver(number int) bool {
+	messages, _, more := e.after(number)
+	return more == nil && len(messages) == 0
+}
+
 // endedAt returns when it ended, and how much is kept of it.
 func (e *events) endedAt() (ended time.Time, bytes int) {
 	e.mu.Lock()
@@ -129,17 +136,26 @@ func (e *events) endedAt() (ended time.Time, bytes int) {
 	return e.ended, e.bytes
 }
 
+// ofGET stands before the ids of a GET's stream, so that they tell what they are when
+// the stream is kept no longer.
+const ofGET = "g"
+
 // id is the id of the message with that number.
 func (e *events) id(number int) string {
-	return strconv.FormatUint(uint64(e.stream), 10) + "-" + strconv.Itoa(number)
+	id := strconv.FormatUint(uint64(e.stream), 10) + "-" + strconv.Itoa(number)
+	if e.waits {
+		return ofGET + id
+	}
+	return id
 }
 
 // parseEventID is the inverse of id.
-func parseEventID(id string) (stream uint32, number int, ok bool) {
+func parseEventID(id string) (stream uint32, number int, waits, ok bool) {
+	id, waits = strings.CutPrefix(id, ofGET)
 	left, right, found := strings.Cut(id, "-")
 	s, err := strconv.ParseUint(left, 10, 32)
 	n, err2 := strconv.ParseUint(right, 10, 31)
-	return uint32(s), int(n), found && err == nil && err2 == nil
+	return uint32(s), int(n), waits, found && err == nil && err2 == nil
 }
 
 // event is a message as an event; without an id if that is empty. Between its

@@ -1,7 +1,9 @@
 package mcphttp_test
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -140,7 +142,18 @@ func TestUpdatesOfResourcesComeToWhoSubscribedUnlikeInTheLibrary(t *testing.T) {
 func TestListenRefuses(t *testing.T) {
 	t.Parallel()
 	g := newLively(t, nil)
-	many := `"resourceSubscriptions":["x"` + strings.Repeat(`,"x"`, 500) + `]`
+	var uris []string
+	for i := range 501 {
+		uris = append(uris, strconv.Quote(fmt.Sprint("x://", i)))
+	}
+	many := `"resourceSubscriptions":[` + strings.Join(uris, ",") + `]`
+	long := func(length, times int) string {
+		var uris []string
+		for i := range times {
+			uris = append(uris, strconv.Quote(fmt.Sprintf("x://%0*d", length-4, i)))
+		}
+		return `"resourceSubscriptions":[` + strings.Join(uris, ",") + `]`
+	}
 	for name, test := range map[string]struct {
 		in           request
 		status, code int
@@ -149,9 +162,11 @@ func TestListenRefuses(t *testing.T) {
 		"without notifications": {modernRequest("1", "subscriptions/listen", ""), http.StatusOK, wire.CodeInvalidParams, "params.notifications is missing"},
 		"notifications that are a list": {modernRequest("1", "subscriptions/listen", `"notifications":[]`),
 			http.StatusOK, wire.CodeInvalidParams, "params.notifications is missing"},
-		"subscriptions that are text": {listenFor("1", `"resourceSubscriptions":"x"`), http.StatusOK, wire.CodeInvalidParams, "not a list of URIs"},
-		"subscriptions to numbers":    {listenFor("1", `"resourceSubscriptions":[1]`), http.StatusOK, wire.CodeInvalidParams, "not a list of URIs"},
-		"too many subscriptions":      {listenFor("1", many), http.StatusOK, wire.CodeInvalidParams, "more than 500"},
+		"subscriptions that are text":  {listenFor("1", `"resourceSubscriptions":"x"`), http.StatusOK, wire.CodeInvalidParams, "not a list of URIs"},
+		"subscriptions to numbers":     {listenFor("1", `"resourceSubscriptions":[1]`), http.StatusOK, wire.CodeInvalidParams, "not a list of URIs"},
+		"too many subscriptions":       {listenFor("1", many), http.StatusOK, wire.CodeInvalidParams, "there are 500 subscriptions"},
+		"a subscription to a long URI": {listenFor("1", long(8193, 1)), http.StatusOK, wire.CodeInvalidParams, "longer than 8192 bytes"},
+		"subscriptions that are large": {listenFor("1", long(8192, 17)), http.StatusOK, wire.CodeInvalidParams, "more than 131072 bytes"},
 		"a client that reads JSON only": {listenFor("1", allLists).with("Accept", jsonType),
 			http.StatusNotAcceptable, wire.CodeInvalidRequest, "must accept text/event-stream"},
 		"another method in the header": {listenFor("1", allLists).with("Mcp-Method", "ping"), http.StatusBadRequest, wire.CodeHeaderMismatch, "Mcp-Method"},

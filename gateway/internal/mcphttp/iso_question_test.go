@@ -12,6 +12,7 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 
 	"mcp-gateway/gateway/internal/mcphttp"
+	"mcp-gateway/shared/wire"
 )
 
 const canAll = `{"elicitation":{"form":{},"url":{}},"sampling":{"tools":{}},"roots":{}}`
@@ -347,5 +348,54 @@ func TestAQuestionIsHeardByAClientThatComesBack(t *testing.T) {
 	g.finish("a")
 	if rest := back.rest(); len(rest) != 1 || !strings.Contains(rest[0], "done a") {
 		t.Errorf("after it: %q", rest)
+	}
+}
+
+// TestAQuestionComesAfterWhatWasSaidBefore: they go two ways, and the order is the
+// tool's.
+func TestAQuestionComesAfterWhatWasSaidBefore(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		g := newLively(t, nil)
+		s := g.beginWith("alice", wire.LatestLegacy, canAll)
+		answer := g.start(s.script("1", "a", ""))
+		go g.tell("a", func(ctx context.Context, srv *server.MCPServer, _ mcp.CallToolRequest) {
+			for i := range 30 {
+				note(ctx, srv, mcp.CallToolRequest{}, i, fmt.Sprint("m", i))
+			}
+			_, _ = questions["roots"].ask(ctx, srv)
+		})
+		l := answer()
+		for i := range 30 {
+			if got := l.next(); !strings.Contains(got, fmt.Sprintf(`"m%d"`, i)) {
+				t.Fatalf("message %d is %s", i, got)
+			}
+		}
+		asked := l.next()
+		if member(asked, "method") != `"roots/list"` {
+			t.Fatalf("after them came %s", asked)
+		}
+		g.send(s.message(answerTo(member(asked, "id"), questions["roots"].answer)))
+		g.finish("a")
+	}
+}
+
+// TestAQuestionHasNoIDOfBefore: an answer that comes after a restart is to none of now.
+func TestAQuestionHasNoIDOfBefore(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 3 {
+		g := newLively(t, nil)
+		s := g.beginWith("alice", wire.LatestLegacy, canAll)
+		answer := g.start(s.script("1", "a", ""))
+		asked := g.asks("a", questions["roots"].ask)
+		id := member(answer().next(), "id")
+		if seen[id] {
+			t.Errorf("%s was another question before", id)
+		}
+		seen[id] = true
+		g.send(s.message(answerTo(id, questions["roots"].answer)))
+		outcome(t, asked)
+		g.finish("a")
 	}
 }

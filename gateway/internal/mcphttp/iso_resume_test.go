@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
+
+	"mcp-gateway/shared/wire"
 )
 
 // broken begins a call whose client reads its first message and leaves.
@@ -95,7 +98,7 @@ func TestAPlaceThatIsNotKeptGetsAFreshStream(t *testing.T) {
 	t.Parallel()
 	g := newLively(t, nil)
 	alice, bob := g.begin("alice"), g.begin("bob")
-	l := broken(t, g, alice, "1", "a")
+	l := g.live(alice.get("")).primed()
 	other := g.begin("alice")
 	for name, test := range map[string]struct {
 		s  session
@@ -103,7 +106,7 @@ func TestAPlaceThatIsNotKeptGetsAFreshStream(t *testing.T) {
 	}{
 		"another person's place":              {bob, l.lastID},
 		"the place in another session":        {other, l.lastID},
-		"one that never was":                  {alice, "4294967295-1"},
+		"one that never was":                  {alice, "g4294967295-1"},
 		"one that is no place":                {alice, "hello"},
 		"one with a negative number":          {alice, "1--1"},
 		"one that is larger than a number is": {alice, "99999999999999999999-1"},
@@ -115,10 +118,120 @@ func TestAPlaceThatIsNotKeptGetsAFreshStream(t *testing.T) {
 		}
 		fresh.leave()
 	}
+}
+
+// TestComingBackToACallThatIsNotKeptIsRefused, and takes nothing from the stream that
+// the session waits on: two that come back after a restart would push each other away
+// without end.
+func TestComingBackToACallThatIsNotKeptIsRefused(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	alice, bob := g.begin("alice"), g.begin("bob")
+	l := broken(t, g, alice, "1", "a")
+	other := g.begin("alice")
+	waiting := map[session]*live{}
+	for _, s := range []session{alice, other, bob} {
+		waiting[s] = g.live(s.get("")).primed()
+	}
+	for name, test := range map[string]struct {
+		s  session
+		id string
+	}{
+		"another person's call":            {bob, l.lastID},
+		"the call in another session":      {other, l.lastID},
+		"one that never was":               {alice, "4294967295-1"},
+		"a call's number as that of a GET": {other, "1-1"},
+	} {
+		if got := g.send(test.s.get(test.id)); got.status != http.StatusBadRequest || !strings.Contains(got.body, "send the request again") {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	g.changeList("tools")
+	for _, l := range waiting {
+		if got := l.next(); !strings.Contains(got, "tools/list_changed") {
+			t.Errorf("who waits got %s", got)
+		}
+	}
 	g.finish("a")
 	if all := g.live(alice.get(l.lastID)).rest(); len(all) != 1 || !strings.Contains(all[0], "done a") {
 		t.Errorf("its own client got %q", all)
 	}
+}
+
+// TestWhoWasPushedAwayDoesNotPushBack: both would do so once a second, without end.
+func TestWhoWasPushedAwayDoesNotPushBack(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	s := g.begin("alice")
+	first := g.live(s.get("")).primed()
+	second := g.live(s.get("")).primed()
+	if all := first.rest(); len(all) != 0 {
+		t.Errorf("the first goes on with %q", all)
+	}
+	if got := g.send(s.get(first.lastID)); got.status != http.StatusConflict || !strings.Contains(got.body, "another connection") {
+		t.Errorf("the first comes back: %d %s", got.status, got.body)
+	}
+	g.changeList("tools")
+	if got := second.next(); !strings.Contains(got, "tools/list_changed") {
+		t.Errorf("the second got %s", got)
+	}
+	second.leave()
+	waitFor(t, "the second to be gone", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url+"/mcp", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range s.get(first.lastID).header {
+			req.Header.Set(name, value)
+		}
+		req.Header.Set("Authorization", "Bearer alice")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		defer func() { _ = resp.Body.Close() }()
+		return resp.StatusCode == http.StatusOK // a fresh stream
+	})
+}
+
+// TestAtTheEndWhoCameBackGetsTheAnswer: the gateway waits for the call, and so does
+// the stream.
+func TestAtTheEndWhoCameBackGetsTheAnswer(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	s := g.begin("alice")
+	l := broken(t, g, s, "1", "a")
+	back := g.live(s.get(l.lastID))
+	g.say("a", "while it stops")
+	g.endStreams()
+	g.finish("a")
+	if all := back.rest(); len(all) != 3 || !strings.Contains(all[2], "done a") {
+		t.Errorf("who came back got %q", all)
+	}
+}
+
+// TestDELETEEndsTheQuestions: nobody will answer them.
+func TestDELETEEndsTheQuestions(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	s := g.beginWith("alice", wire.LatestLegacy, canAll)
+	answer := g.start(s.script("1", "a", ""))
+	asked := g.asks("a", questions["roots"].ask)
+	answer().next()
+	end := s.message("")
+	end.method = http.MethodDelete
+	if got := g.send(end); got.status != http.StatusNoContent {
+		t.Fatalf("DELETE: %d %s", got.status, got.body)
+	}
+	if got := outcome(t, asked); !strings.Contains(got, "ended its session") {
+		t.Errorf("the question ended with %s", got)
+	}
+	if got := outcome(t, g.asks("a", questions["roots"].ask)); !strings.Contains(got, "ended its session") {
+		t.Errorf("the next question ended with %s", got)
+	}
+	g.finish("a")
 }
 
 func TestAMessageGoesToOneStreamOfASession(t *testing.T) {

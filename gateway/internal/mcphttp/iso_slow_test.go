@@ -69,9 +69,9 @@ func TestAClientThatDoesNotReadIsCutOff(t *testing.T) {
 	t.Run("on subscriptions/listen", func(t *testing.T) {
 		t.Parallel()
 		g := newLively(t, nil)
-		uri := "x://" + strings.Repeat("x", 64<<10)
+		uri := "x://" + strings.Repeat("x", 8<<10-4)
 		g.live(listenFor("1", `"resourceSubscriptions":["`+uri+`"]`)).next()
-		for range large * 2 { // nobody who tells waits
+		for range large * 16 { // nobody who tells waits
 			g.updated(uri)
 		}
 		waitFor(t, "the end of the stream", func() bool { return len(runs(t, g.label, "(*Handler).listen")) == 0 })
@@ -80,7 +80,7 @@ func TestAClientThatDoesNotReadIsCutOff(t *testing.T) {
 		t.Parallel()
 		g := newLively(t, nil)
 		s := g.begin("alice")
-		uri := "x://" + strings.Repeat("x", 64<<10)
+		uri := "x://" + strings.Repeat("x", 8<<10-4)
 		g.send(s.request("1", "resources/subscribe", `{"uri":"`+uri+`"}`))
 		g.live(s.get("")).primed()
 		stop := make(chan struct{})

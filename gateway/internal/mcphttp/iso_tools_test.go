@@ -22,6 +22,9 @@ func (g *lively) livelyTools() []server.ServerTool {
 	return []server.ServerTool{
 		{Tool: mcp.NewTool("script"), Handler: g.runScript},
 		{Tool: mcp.NewTool("deaf"), Handler: g.deaf},
+		{Tool: mcp.NewTool("trap"), Handler: func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			return &mcp.CallToolResult{StructuredContent: trap{}}, nil
+		}},
 		{Tool: mcp.NewTool("burst"), Handler: burst},
 		{Tool: mcp.NewToolWithRawSchema("schema", "", json.RawMessage(fullSchema)), Handler: burst},
 		{Tool: mcp.NewTool("rounds"), Handler: askInRounds},

@@ -20,14 +20,13 @@ func (h *Handler) legacy(w http.ResponseWriter, r *http.Request, x *exchange) {
 		h.initialize(r.Context(), x).write(w)
 		return
 	}
-	s, f := h.session(r, x.principal, x.now)
-	if f == nil {
-		f = h.join(x, s)
-	}
+	s, leave, f := h.enter(r, x.principal, x.now)
 	if f != nil {
 		f.answer(x.msg.ID).write(w)
 		return
 	}
+	defer leave()
+	x.join(s)
 	if x.msg.Kind != wire.KindRequest {
 		h.taken(x)
 		answer{status: http.StatusAccepted}.write(w)
@@ -37,7 +36,7 @@ func (h *Handler) legacy(w http.ResponseWriter, r *http.Request, x *exchange) {
 	// clients of before do not know an event without data.
 	var keep func() *events
 	if x.revision >= wire.Revision20251125 {
-		keep = func() *events { return x.state.open(time.Now()) }
+		keep = func() *events { return x.state.open(time.Now(), false) }
 	}
 	h.respond(w, r, x, keep, func(out *reply) answer {
 		x.out = out
@@ -47,14 +46,22 @@ func (h *Handler) legacy(w http.ResponseWriter, r *http.Request, x *exchange) {
 	})
 }
 
-// join puts an exchange into a session.
-func (h *Handler) join(x *exchange, s session) *fault {
-	x.session, x.revision = s.id, s.revision
-	if x.state = h.states.of(s.id, x.principal, x.now); x.state == nil {
-		return busy
+// enter finds the session that a request names, and what is remembered of it, until
+// leave is called.
+func (h *Handler) enter(r *http.Request, p *access.Principal, now time.Time) (_ session, leave func(), _ *fault) {
+	s, f := h.session(r, p, now)
+	if f != nil {
+		return session{}, nil, f
 	}
-	x.capabilities = s.can.capabilities()
-	return nil
+	if s.state, leave = h.states.use(s.id, p); s.state == nil {
+		return session{}, nil, busy
+	}
+	return s, leave, nil
+}
+
+// join puts an exchange into a session.
+func (x *exchange) join(s session) {
+	x.session, x.revision, x.state, x.capabilities = s.id, s.revision, s.state, s.can.capabilities()
 }
 
 // nowhere is the outlet of a request that has nothing to say before its response.

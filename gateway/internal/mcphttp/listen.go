@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
+	"time"
 
 	"mcp-gateway/shared/wire"
 )
@@ -24,10 +25,12 @@ const maxHeard = 256
 type listening struct {
 	// lists and resources that were asked for and are served.
 	lists     map[string]bool
-	resources map[string]bool
+	resources uris
 	// id is the request's, which every message carries.
-	id  json.RawMessage
-	out *queue
+	id json.RawMessage
+	// granted ends when it may hear nothing more.
+	granted context.Context
+	out     *queue
 }
 
 // listens are the streams that are open.
@@ -49,25 +52,28 @@ func (ls *listens) add(l *listening) (remove func()) {
 	}
 }
 
-// tell sends a notification to all who want it.
-func (ls *listens) tell(wants func(*listening) bool, method string, params map[string]any) {
+// tell sends a notification to all who want it. Each gets a copy of its own, which is
+// made while others may come and leave.
+func (ls *listens) tell(wants func(*listening) bool, method, name string, value json.RawMessage) {
 	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	for l := range ls.all {
+	all := slices.Collect(maps.Keys(ls.all))
+	ls.mu.Unlock()
+	for _, l := range all {
 		if wants(l) {
-			l.send(method, params)
+			l.send(method, name, value)
 		}
 	}
 }
 
-func (l *listening) send(method string, params map[string]any) {
-	all := map[string]any{"_meta": map[string]any{wire.MetaSubscriptionID: l.id}}
-	maps.Copy(all, params)
-	encoded, err := json.Marshal(all)
-	if err != nil {
-		return
+// send sends a notification, whose params have one member besides the id, or none.
+func (l *listening) send(method, name string, value json.RawMessage) {
+	params := append(append([]byte(`{"_meta":{"`+wire.MetaSubscriptionID+`":`), l.id...), '}')
+	if name != "" {
+		params = append(append(params, `,"`+name+`":`...), value...)
 	}
-	l.out.put(wire.AppendNotification(nil, method, encoded))
+	if l.granted == nil || l.granted.Err() == nil {
+		l.out.put(wire.AppendNotification(nil, method, append(params, '}')))
+	}
 }
 
 // listNames are the lists that can change, by the member that asks for them.
@@ -97,13 +103,15 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, x *exchange) {
 	// What is held must not keep x, which has the whole body.
 	h.hold(w, r, x.principal, func(out line) {
 		defer h.streams.give(who)
-		defer h.listens.add(l)()
 		h.hear(out, l)
 	})
 }
 
-// hear writes what is heard to a stream.
+// hear writes what is heard to a stream, and the response that ends it.
 func (h *Handler) hear(out line, l *listening) {
+	l.granted = out.ctx
+	remove := h.listens.add(l)
+	defer remove()
 	for {
 		select {
 		case <-l.out.more:
@@ -115,9 +123,11 @@ func (h *Handler) hear(out line, l *listening) {
 				return
 			}
 		case <-out.ctx.Done(): // also if the client has left, who does not hear it then
+			remove()
 			h.lastHeard(out, l)
 			return
 		case <-h.streams.ending:
+			remove()
 			h.lastHeard(out, l)
 			return
 		}
@@ -126,16 +136,12 @@ func (h *Handler) hear(out line, l *listening) {
 
 // lastHeard writes what was heard before the end, and the end.
 func (h *Handler) lastHeard(out line, l *listening) {
-	for {
-		message, ok := l.out.take()
-		if !ok || message != nil && !out.write(event("", message)) {
-			return
-		}
-		if message == nil {
-			out.write(event("", l.over()))
+	for end := time.Now().Add(writeTime); !l.out.empty(); {
+		if time.Now().After(end) || !h.pass(out, l.out) {
 			return
 		}
 	}
+	out.write(event("", l.over()))
 }
 
 // canChange reports whether there is anything to hear of.
@@ -159,7 +165,7 @@ func (l *listening) over() []byte {
 // and the acknowledgement, which is the first message, says so.
 func (h *Handler) listening(x *exchange) (*listening, *fault) {
 	l := &listening{
-		lists: make(map[string]bool), resources: make(map[string]bool), out: newQueue(maxHeard),
+		lists: make(map[string]bool), out: newQueue(maxHeard),
 		id: bytes.Clone(x.msg.ID), // of its own: the stream must not keep the whole body
 	}
 	wanted, ok := wire.Member(x.msg.Params, "notifications")
@@ -174,51 +180,56 @@ func (h *Handler) listening(x *exchange) (*listening, *fault) {
 		if name != "resourceSubscriptions" || !h.can(canSubscribe) || h.admit(context.Background(), x, methods["resources/subscribe"]) != nil {
 			continue
 		}
-		var uris []string
-		if err := json.Unmarshal(value, &uris); err != nil {
+		var wanted []string
+		if err := json.Unmarshal(value, &wanted); err != nil {
 			return nil, invalidParams("params.notifications.resourceSubscriptions is not a list of URIs")
 		}
-		if len(uris) > maxSubscribed {
-			return nil, invalidParams(fmt.Sprintf("params.notifications.resourceSubscriptions has more than %d", maxSubscribed))
+		for _, uri := range wanted {
+			if err := l.resources.add(uri); err != nil {
+				return nil, invalidParams("params.notifications.resourceSubscriptions: " + err.Error())
+			}
 		}
-		for _, uri := range uris {
-			l.resources[uri] = true
-		}
-		honoured[name] = uris
+		honoured[name] = wanted
 	}
-	l.send("notifications/subscriptions/acknowledged", map[string]any{"notifications": honoured})
+	encoded, err := json.Marshal(honoured)
+	if err != nil {
+		return nil, invalidParams("params.notifications cannot be read")
+	}
+	l.send("notifications/subscriptions/acknowledged", "notifications", encoded)
 	return l, nil
 }
 
-// Run passes on what changes to whoever wants to hear of it, until ctx ends.
+// Run passes on what changes to whoever wants to hear of it, and forgets what nobody
+// uses, until ctx ends.
 func (h *Handler) Run(ctx context.Context) {
-	h.cfg.Catalog.Listen(ctx,
-		func(list string) {
-			method := "notifications/" + list + "/list_changed"
-			h.listens.tell(func(l *listening) bool { return l.lists[list] }, method, nil)
-			message := wire.AppendNotification(nil, method, nil)
-			h.states.each(func(s *state) { s.push(message) })
-			h.streams.each(func(s *stream) { s.push(message) })
-		},
-		func(uri string) {
-			params := map[string]any{"uri": uri}
-			h.listens.tell(func(l *listening) bool { return l.resources[uri] }, methodUpdated, params)
-			encoded, err := json.Marshal(params)
-			if err != nil {
-				return
-			}
-			message := wire.AppendNotification(nil, methodUpdated, encoded)
-			h.states.each(func(s *state) {
-				if s.wants(uri) {
-					s.push(message)
-				}
-			})
-			h.streams.each(func(s *stream) {
-				if s.state.wants(uri) {
-					s.push(message)
-				}
-			})
-		})
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { h.states.forget(ctx) })
+	h.cfg.Catalog.Listen(ctx, h.listChanged, h.resourceUpdated)
+}
+
+func (h *Handler) listChanged(list string) {
+	method := "notifications/" + list + "/list_changed"
+	h.listens.tell(func(l *listening) bool { return l.lists[list] }, method, "", nil)
+	message := wire.AppendNotification(nil, method, nil)
+	h.states.each(func(s *state) { s.push(message) })
+	h.streams.each(func(s *stream) { s.push(message) })
+}
+
+func (h *Handler) resourceUpdated(uri string) {
+	value := wire.AppendString(nil, uri)
+	h.listens.tell(func(l *listening) bool { return l.resources.has(uri) }, methodUpdated, "uri", value)
+	message := wire.AppendNotification(nil, methodUpdated, append(append([]byte(`{"uri":`), value...), '}'))
+	h.states.each(func(s *state) {
+		if s.wants(uri) {
+			s.push(message)
+		}
+	})
+	h.streams.each(func(s *stream) {
+		if s.state.wants(uri) {
+			s.push(message)
+		}
+	})
 }
 
 const methodUpdated = "notifications/resources/updated"

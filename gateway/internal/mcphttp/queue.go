@@ -8,13 +8,15 @@ import (
 // queue holds the messages that wait for the one reader of a stream. It takes no
 // room for those that do not.
 type queue struct {
-	// limit is how many may wait. Those after them wait with whoever puts them.
-	limit int
+	// limit and bytes are how many may wait, and how much, though one message always
+	// may. Those after them wait with whoever puts them.
+	limit, bytes int
 	// more has one when there is something to take.
 	more chan struct{}
 
 	mu      sync.Mutex // guards below
 	waiting [][]byte
+	size    int // of what waits
 	taken   int
 	// moved, if somebody waits for it, is closed when the reader has taken one, or
 	// will take none.
@@ -23,7 +25,9 @@ type queue struct {
 	full, closed bool
 }
 
-func newQueue(limit int) *queue { return &queue{limit: limit, more: make(chan struct{}, 1)} }
+func newQueue(limit int) *queue {
+	return &queue{limit: limit, bytes: maxBytes, more: make(chan struct{}, 1)}
+}
 
 // put hands over a message, and reports whether it may be read. If there is no room
 // for it, the reader is too slow.
@@ -58,13 +62,14 @@ func (q *queue) putWithin(message []byte, patience time.Duration) bool {
 func (q *queue) add(message []byte, patient bool) (number int, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !patient && len(q.waiting) >= q.limit {
+	if full := len(q.waiting) >= q.limit || q.size+len(message) > q.bytes; full && len(q.waiting) > 0 && !patient {
 		q.cut()
 	}
 	if q.closed || q.full {
 		return 0, false
 	}
 	q.waiting = append(q.waiting, message)
+	q.size += len(message)
 	q.wake()
 	return q.taken + len(q.waiting), true
 }
@@ -77,7 +82,7 @@ func (q *queue) place(number int) (moved <-chan struct{}, ok bool) {
 	if q.closed || q.full {
 		return nil, number <= q.taken
 	}
-	if number <= q.taken+q.limit {
+	if q.fits(number) {
 		return nil, true
 	}
 	if q.moved == nil {
@@ -86,12 +91,24 @@ func (q *queue) place(number int) (moved <-chan struct{}, ok bool) {
 	return q.moved, false
 }
 
+// fits reports whether there is room for the message with that number.
+func (q *queue) fits(number int) bool {
+	ahead, size := number-q.taken, 0
+	if ahead <= 1 || ahead > q.limit {
+		return ahead <= 1
+	}
+	for _, message := range q.waiting[:ahead] {
+		size += len(message)
+	}
+	return size <= q.bytes
+}
+
 // giveUp is for a message that has waited long enough: if there is no room yet, the
 // reader is too slow.
 func (q *queue) giveUp(number int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.closed && number > q.taken+q.limit {
+	if !q.closed && !q.full && !q.fits(number) {
 		q.cut()
 	}
 	return number <= q.taken || !q.closed && !q.full
@@ -106,6 +123,7 @@ func (q *queue) take() (message []byte, ok bool) {
 		return nil, !q.full
 	}
 	message, q.waiting[0] = q.waiting[0], nil
+	q.size -= len(message)
 	q.taken++
 	if q.waiting = q.waiting[1:]; len(q.waiting) == 0 {
 		q.waiting = nil

@@ -3,6 +3,7 @@ package mcphttp
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,5 +95,54 @@ func TestNobodyWaitsForAReaderThatHasLeft(t *testing.T) {
 		if message, ok := q.take(); !ok || message != nil {
 			t.Errorf("took %q, %t", message, ok)
 		}
+	})
+}
+
+func TestWhatWaitsIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	large := make([]byte, 300<<10)
+	t.Run("for whoever tells everybody", func(t *testing.T) {
+		t.Parallel()
+		q := newQueue(1000)
+		if !q.put(make([]byte, 3<<20)) { // one always may
+			t.Fatal("the first was not taken")
+		}
+		q.take()
+		n := 0
+		for q.put(large) {
+			n++
+		}
+		if n != 3 {
+			t.Errorf("%d were taken, of 300 KiB each", n)
+		}
+	})
+	t.Run("for who waits for room", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			q := newQueue(1000)
+			var putting sync.WaitGroup
+			var done atomic.Int32
+			for range 8 {
+				putting.Go(func() {
+					if q.putWithin(large, time.Second) {
+						done.Add(1)
+					}
+				})
+				synctest.Wait()
+			}
+			if n := done.Load(); n != 3 {
+				t.Errorf("%d did not wait", n)
+			}
+			time.Sleep(time.Second - time.Nanosecond)
+			for range 5 {
+				if _, ok := q.take(); !ok {
+					t.Fatal("it was too slow already")
+				}
+			}
+			putting.Wait()
+			if n := done.Load(); n != 8 || len(drain(t, q)) != 3 || q.size != 0 {
+				t.Errorf("%d were taken, and %d bytes wait", n, q.size)
+			}
+		})
 	})
 }

@@ -22,6 +22,8 @@ type session struct {
 	revision string
 	can      can
 	expires  time.Time
+	// state is what is remembered of it besides, for who has entered it.
+	state *state
 }
 
 const (

@@ -238,7 +238,7 @@ func (h *Handler) feed(out line, s *stream) {
 	for {
 		select {
 		case <-s.out.more:
-			if !h.pass(out, s.out) {
+			if out.ctx.Err() == nil && !h.pass(out, s.out) {
 				return
 			}
 		case <-out.alive:

@@ -196,6 +196,50 @@ func TestSSECallsEnd(t *testing.T) {
 	})
 }
 
+// TestAStreamOfSSEEndsWithItsTokenAndNotWithItsCalls: they may take long.
+func TestAStreamOfSSEEndsWithItsTokenAndNotWithItsCalls(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	g.expires("short", time.Second)
+	s := g.open("short")
+	s.user = "alice"
+	s.post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"deaf"}}`)
+	<-g.waits.started
+	if event, err := s.events.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("the stream goes on with %+v, %v", event, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if g.handler.AwaitStreams(ctx) == nil {
+		t.Error("nobody waits for the call")
+	}
+	g.waits.release <- struct{}{}
+	if e := g.trail.next(t); e.Outcome != "ok" {
+		t.Errorf("written down: %+v", e)
+	}
+}
+
+// TestAnAnswerIsTakenWhileTheGatewayStops: the call that asked is waited for.
+func TestAnAnswerIsTakenWhileTheGatewayStops(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	s := g.open("alice")
+	s.post(strings.Replace(initialize, `"capabilities":{}`, `"capabilities":`+canAll, 1))
+	s.next()
+	s.post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"script","arguments":{"key":"a"}}}`)
+	asked := g.asks("a", questions["roots"].ask)
+	question := s.next()
+	g.endStreams()
+	s.post(answerTo(member(question, "id"), questions["roots"].answer))
+	if got := outcome(t, asked); !strings.Contains(got, "n1") {
+		t.Errorf("the question ended with %s", got)
+	}
+	g.finish("a")
+	if got := s.next(); !strings.Contains(got, "done a") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestSSEStreamsOfOnePersonAreBounded(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, nil)

@@ -6,26 +6,17 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 
-	"mcp-gateway/gateway/internal/access"
 	"mcp-gateway/shared/wire"
 )
 
 const (
-	// maxStates bounds the legacy sessions that are remembered, of all and of one
-	// person, and stateIdle is how long one that is not used is.
-	maxStates          = 10_000
-	maxStatesPerPerson = 200
-	stateIdle          = time.Hour
-	// maxSubscribed bounds the resources that one session subscribes to, and
-	// maxAsked the questions to a client that wait for an answer.
-	maxSubscribed = 500
-	maxAsked      = 32
+	// maxAsked bounds the questions to a client that wait for an answer.
+	maxAsked = 32
 	// maxKept bounds the streams of a session that are over and can be come back to.
 	// Together they are kept up to maxBytes.
 	maxKept = 100
@@ -37,6 +28,8 @@ const (
 type state struct {
 	owner string
 	who   person
+	// use is for states.
+	use use
 
 	mu sync.Mutex // guards below
 	// level is what the client wants to hear of logs; empty until it has said so.
@@ -46,134 +39,36 @@ type state struct {
 	revision string
 	can      can
 	// subscribed are the resources whose changes it wants to hear of.
-	subscribed map[string]bool
+	subscribed uris
 	// streams are those that can be come back to, by number.
 	streams map[uint32]*events
 	last    uint32
 	// waiting is the stream that a GET waits on; nil if there is none.
 	waiting *events
 	// asked are the questions to the client that wait for its answer.
-	asked    map[string]chan wire.Message
-	question int
-	used     time.Time
+	asked map[string]chan wire.Message
+	// over: the client has ended the session.
+	over bool
 }
 
 func newState(owner string, who person) *state {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
 	return &state{
-		owner: owner, who: who, subscribed: make(map[string]bool), streams: make(map[uint32]*events),
-		asked: make(map[string]chan wire.Message),
+		owner: owner, who: who, streams: make(map[uint32]*events), asked: make(map[string]chan wire.Message),
 		// Not from the start again after a restart: an id of before is no stream of now.
 		last: binary.BigEndian.Uint32(random[:]),
 	}
 }
 
-// states are the sessions that are remembered.
-type states struct {
-	mu      sync.Mutex // guards below
-	all     map[sessionID]*state
-	persons map[person]int
-}
-
-func newStates() *states {
-	return &states{all: make(map[sessionID]*state), persons: make(map[person]int)}
-}
-
-// of returns the state of a session, which is made if there is none. nil means
-// that there are too many of this person's.
-func (ss *states) of(id sessionID, p *access.Principal, now time.Time) *state {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	s := ss.all[id]
-	if s == nil {
-		who := person{p.Tenant, p.Object}
-		if len(ss.all) >= maxStates || ss.persons[who] >= maxStatesPerPerson {
-			ss.collect(now)
-		}
-		if len(ss.all) >= maxStates || ss.persons[who] >= maxStatesPerPerson {
-			return nil
-		}
-		s = newState(string(owner(p)), who)
-		ss.all[id] = s
-		ss.persons[who]++
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.used = now
-	return s
-}
-
-// collect forgets the sessions that were not used for long.
-func (ss *states) collect(now time.Time) {
-	for id, s := range ss.all {
-		s.mu.Lock()
-		idle := now.Sub(s.used) > stateIdle && (s.waiting == nil || !s.waiting.isRead()) && len(s.asked) == 0
-		s.mu.Unlock()
-		if idle {
-			ss.drop(id)
-		}
-	}
-}
-
-// used notes that a session was used until now.
-func (ss *states) used(id sessionID, now time.Time) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if s := ss.all[id]; s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.used = now
-	}
-}
-
-func (ss *states) drop(id sessionID) {
-	s, ok := ss.all[id]
-	if !ok {
-		return
-	}
-	delete(ss.all, id)
-	if ss.persons[s.who]--; ss.persons[s.who] == 0 {
-		delete(ss.persons, s.who)
-	}
-}
-
-// end forgets a session and ends its streams.
-func (ss *states) end(id sessionID, now time.Time) {
-	ss.mu.Lock()
-	s := ss.all[id]
-	ss.drop(id)
-	ss.mu.Unlock()
-	if s == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.streams {
-		e.end(now)
-	}
-}
-
-// each calls f for every session.
-func (ss *states) each(f func(*state)) {
-	ss.mu.Lock()
-	all := make([]*state, 0, len(ss.all))
-	for _, s := range ss.all {
-		all = append(all, s)
-	}
-	ss.mu.Unlock()
-	for _, s := range all {
-		f(s)
-	}
-}
-
-// open returns a new stream that can be come back to.
-func (s *state) open(now time.Time) *events {
+// open returns a new stream that can be come back to: of a request, or of a GET that
+// waits.
+func (s *state) open(now time.Time, waits bool) *events {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tidy(now)
 	s.last++
-	e := newEvents(s.last)
+	e := newEvents(s.last, waits)
 	s.streams[s.last] = e
 	return e
 }
@@ -214,7 +109,7 @@ func (s *state) tidy(now time.Time) {
 // wait opens the stream that a GET waits on. One that waited before is over: a
 // message goes to exactly one stream.
 func (s *state) wait(now time.Time) *events {
-	e := s.open(now)
+	e := s.open(now, true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.waiting != nil {
@@ -222,6 +117,13 @@ func (s *state) wait(now time.Time) *events {
 	}
 	s.waiting = e
 	return e
+}
+
+// heard reports whether a connection reads the stream that a GET waits on.
+func (s *state) heard() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting != nil && s.waiting.isRead()
 }
 
 // push sends a message that is about no request to the client, if it listens.
@@ -233,27 +135,26 @@ func (s *state) push(message []byte) {
 	}
 }
 
-// find returns the stream of an event id, if it is kept.
-func (s *state) find(id string) (e *events, number int) {
-	stream, number, ok := parseEventID(id)
-	if !ok {
-		return nil, 0
-	}
+// find returns a stream, if it is kept.
+func (s *state) find(stream uint32, waits bool) *events {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.streams[stream], number
+	if e := s.streams[stream]; e != nil && e.waits == waits {
+		return e
+	}
+	return nil
 }
 
-// ask notes a question to the client, whose answer comes to the channel. false:
-// too many wait already.
+// ask notes a question to the client, whose answer comes to the channel, which is
+// closed when the session ends. false: too many wait already, or it has ended. An id
+// is of no other question, also of before a restart.
 func (s *state) ask() (id json.RawMessage, answer chan wire.Message, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.asked) >= maxAsked {
+	if s.over || len(s.asked) >= maxAsked {
 		return nil, nil, false
 	}
-	s.question++
-	id = wire.AppendString(nil, "gateway-"+strconv.Itoa(s.question))
+	id = wire.AppendString(nil, "gateway-"+rand.Text())
 	answer = make(chan wire.Message, 1)
 	s.asked[wire.IDKey(id)] = answer
 	return id, answer, true
@@ -273,5 +174,19 @@ func (s *state) answered(msg wire.Message) {
 	if answer, ok := s.asked[wire.IDKey(msg.ID)]; ok {
 		delete(s.asked, wire.IDKey(msg.ID))
 		answer <- msg // it has room for one, and there is one
+	}
+}
+
+// end ends the streams and the questions of a session that its client has ended.
+func (s *state) end(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	for _, e := range s.streams {
+		e.end(now)
+	}
+	for id, answer := range s.asked {
+		delete(s.asked, id)
+		close(answer)
 	}
 }

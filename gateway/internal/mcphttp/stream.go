@@ -18,33 +18,67 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principa
 		return
 	}
 	now := time.Now()
-	s, f := h.session(r, p, now)
+	s, leave, f := h.enter(r, p, now)
 	if f != nil {
 		f.answer(nil).write(w)
 		return
 	}
-	state := h.states.of(s.id, p, now)
-	if state == nil || !h.streams.take(person{p.Tenant, p.Object}) {
+	who := person{p.Tenant, p.Object}
+	if !h.streams.take(who) {
+		leave()
 		busy.answer(nil).write(w)
 		return
 	}
-	e, number := state.find(r.Header.Get("Last-Event-ID"))
-	if e == nil { // also if it is kept no longer
-		e, number = state.wait(now), 0
+	e, number, f := s.state.stream(r.Header.Get("Last-Event-ID"), now)
+	if f != nil {
+		h.streams.give(who)
+		h.streams.held.Done()
+		leave()
+		f.answer(nil).write(w)
+		return
 	}
 	resumable := s.revision >= wire.Revision20251125
 	h.hold(w, r, p, func(out line) {
-		defer h.streams.give(person{p.Tenant, p.Object})
+		defer h.streams.give(who)
+		defer leave()
 		h.follow(out, e, number, resumable)
-		h.states.used(s.id, time.Now())
 	})
 }
 
+// stream returns what a GET is about, and from which message on: without an event id,
+// or with one of a GET's stream that is kept no longer, the stream that waits for what
+// is about no request.
+//
+// A GET pushes nobody away for nothing: two clients that come back would do that to
+// each other without end.
+func (s *state) stream(lastEventID string, now time.Time) (e *events, number int, _ *fault) {
+	stream, number, waits, ok := parseEventID(lastEventID)
+	if !ok {
+		return s.wait(now), 0, nil
+	}
+	e = s.find(stream, waits)
+	switch {
+	case e == nil && !waits:
+		return nil, 0, badRequest("what was said on that stream is kept no longer: send the request again")
+	case e == nil:
+		return s.wait(now), 0, nil
+	case waits && e.isOver(number) && s.heard():
+		return nil, 0, badRequest("another connection has taken the place of that stream").withStatus(http.StatusConflict)
+	case waits && e.isOver(number):
+		return s.wait(now), 0, nil
+	}
+	return e, number, nil
+}
+
 // follow writes a stream from a number on, until it ends, the client leaves, its
-// token is over or the gateway stops.
+// token is over or, if it only waits, the gateway stops.
 func (h *Handler) follow(out line, e *events, number int, resumable bool) {
 	reader := e.read()
 	defer e.left()
+	var ending <-chan struct{}
+	if e.waits {
+		ending = h.streams.ending
+	}
 	var opening []byte // else the headers alone say that it is open
 	if resumable && number == 0 {
 		opening = []byte("id: " + e.id(0) + "\ndata:\n\n")
@@ -54,16 +88,15 @@ func (h *Handler) follow(out line, e *events, number int, resumable bool) {
 	}
 	for {
 		messages, last, more := e.after(number)
-		if !e.isReader(reader) {
-			return
-		}
 		for i, message := range messages {
+			if !e.isReader(reader) || out.ctx.Err() != nil {
+				break
+			}
 			if !out.write(event(e.id(last-len(messages)+1+i), message)) {
 				return
 			}
 		}
-		number = last
-		if more == nil {
+		if number = last; more == nil || !e.isReader(reader) {
 			return
 		}
 		select {
@@ -72,7 +105,7 @@ func (h *Handler) follow(out line, e *events, number int, resumable bool) {
 			if !out.write([]byte(":\n\n")) {
 				return
 			}
-		case <-h.streams.ending:
+		case <-ending:
 			return
 		case <-out.ctx.Done(): // also if the client has left, who does not hear it then
 			if resumable {

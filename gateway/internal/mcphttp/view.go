@@ -28,9 +28,15 @@ type view struct {
 	start sync.Once
 	// notes are places for one notification each, in the order in which they were
 	// asked for.
-	notes chan chan mcp.JSONRPCNotification
+	notes chan note
 	stop  chan struct{}
 	done  chan struct{}
+}
+
+// note is one notification, or a mark whose turn somebody waits for.
+type note struct {
+	place chan mcp.JSONRPCNotification
+	turn  chan struct{}
 }
 
 func newView(h *Handler, x *exchange) *view { return &view{h: h, x: x} }
@@ -48,16 +54,35 @@ func (v *view) SessionID() string { return fmt.Sprintf("request %p", v) }
 // it is here that a sender waits. nil, which takes nothing, is for who comes after
 // the response.
 func (v *view) NotificationChannel() chan<- mcp.JSONRPCNotification {
+	place := make(chan mcp.JSONRPCNotification, 1)
+	if !v.enqueue(note{place: place}) {
+		return nil
+	}
+	return place
+}
+
+// settle returns when all that was sent before has been passed on.
+func (v *view) settle() {
+	turn := make(chan struct{})
+	if v.enqueue(note{turn: turn}) {
+		select {
+		case <-turn:
+		case <-v.done:
+		}
+	}
+}
+
+// enqueue reports whether a note will have its turn.
+func (v *view) enqueue(n note) bool {
 	v.start.Do(func() {
-		v.notes, v.stop, v.done = make(chan chan mcp.JSONRPCNotification, maxNotes), make(chan struct{}), make(chan struct{})
+		v.notes, v.stop, v.done = make(chan note, maxNotes), make(chan struct{}), make(chan struct{})
 		go v.pump()
 	})
-	place := make(chan mcp.JSONRPCNotification, 1)
 	select {
-	case v.notes <- place:
-		return place
+	case v.notes <- n:
+		return true
 	case <-v.stop: // if nothing was sent before close, notes is nil
-		return nil
+		return false
 	}
 }
 
@@ -66,8 +91,8 @@ func (v *view) pump() {
 	defer close(v.done)
 	for {
 		select {
-		case place := <-v.notes:
-			v.take(place)
+		case n := <-v.notes:
+			v.take(n)
 		case <-v.stop:
 			for len(v.notes) > 0 {
 				v.take(<-v.notes)
@@ -77,14 +102,18 @@ func (v *view) pump() {
 	}
 }
 
-// take passes on what comes to a place; after close only what is there already.
-func (v *view) take(place <-chan mcp.JSONRPCNotification) {
+// take passes on what comes to a note's place; after close only what is there already.
+func (v *view) take(n note) {
+	if n.turn != nil {
+		close(n.turn)
+		return
+	}
 	select {
-	case n := <-place:
+	case n := <-n.place:
 		v.pass(n)
 	case <-v.stop:
 		select {
-		case n := <-place:
+		case n := <-n.place:
 			v.pass(n)
 		default:
 		}
@@ -186,11 +215,7 @@ func (v *view) SubscribeToResourceErr(uri string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.subscribed) >= maxSubscribed {
-		return fmt.Errorf("there are %d subscriptions in this session, and may not be more", maxSubscribed)
-	}
-	s.subscribed[uri] = true
-	return nil
+	return s.subscribed.add(uri)
 }
 
 // UnsubscribeFromResource implements server.SessionWithResourceSubscriptions.
@@ -198,7 +223,7 @@ func (v *view) UnsubscribeFromResource(uri string) {
 	if s := v.x.state; s != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.subscribed, uri)
+		s.subscribed.remove(uri)
 	}
 }
 
@@ -215,7 +240,7 @@ func (s *state) wants(uri string) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.subscribed[uri]
+	return s.subscribed.has(uri)
 }
 
 // RequestElicitation implements server.SessionWithElicitation.
@@ -264,9 +289,10 @@ func ask[T any](ctx context.Context, v *view, method string, params any) (*T, er
 	}
 	id, answer, ok := s.ask()
 	if !ok {
-		return nil, errors.New("the client has too many questions to answer already")
+		return nil, errors.New("the client has too many questions to answer already, or has ended its session")
 	}
 	defer s.forget(id)
+	v.settle()
 	if !v.x.out.send(wire.AppendRequest(nil, id, method, encoded)) {
 		return nil, errors.New("the client does not read what it is asked")
 	}
@@ -274,7 +300,10 @@ func ask[T any](ctx context.Context, v *view, method string, params any) (*T, er
 	case <-ctx.Done():
 		v.x.out.send(wire.AppendNotification(nil, "notifications/cancelled", json.RawMessage(`{"requestId":`+string(id)+`}`)))
 		return nil, context.Cause(ctx)
-	case msg := <-answer:
+	case msg, ok := <-answer:
+		if !ok {
+			return nil, errors.New("the client ended its session and did not answer")
+		}
 		if msg.Error != nil {
 			return nil, fmt.Errorf("the client refused: %.200s", msg.Error)
 		}
