@@ -71,7 +71,7 @@ func (h *Handler) newReply(w http.ResponseWriter, r *http.Request, x *exchange, 
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.alive = time.AfterFunc(streamAfter, p.live)
-		p.stop = append(p.stop, p.alive.Stop, context.AfterFunc(p.granted, p.cut))
+		p.stop = append(p.stop, p.alive.Stop)
 	}
 	return p
 }
@@ -111,6 +111,7 @@ func (p *reply) begin() {
 	p.begun = true
 	streamHeaders(p.w.Header())
 	p.stream = beginServed(p.w, p.out)
+	p.stop = append(p.stop, context.AfterFunc(p.granted, p.cut))
 	if p.keep != nil {
 		p.kept = p.keep()
 		p.write([]byte("id: " + p.kept.id(0) + "\ndata:\n\n"))
