@@ -92,6 +92,8 @@ var (
 		status: http.StatusTooManyRequests, code: wire.CodeInternal, retry: true,
 		message: "too many of your requests are under way; wait for some to finish",
 	}
+	// mistake: there is a bug.
+	mistake = &fault{status: http.StatusOK, code: wire.CodeInternal, message: "the gateway made a mistake; it is in its log"}
 	// noTrail: what cannot be written down is not done.
 	noTrail = &fault{
 		status: http.StatusServiceUnavailable, code: wire.CodeInternal, retry: true,

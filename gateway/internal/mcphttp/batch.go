@@ -39,7 +39,7 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request, c caller, body [
 			return
 		}
 	}
-	h.respond(w, r, all[0], nil, func(out *reply) answer { return h.serveBatch(r, all, out) })
+	h.respond(w, r, all, nil, func(out *reply) answer { return h.serveBatch(r, all, out) })
 }
 
 // exchanges reads the messages of a batch. The id is that of the message because of
@@ -62,6 +62,7 @@ func (h *Handler) exchanges(r *http.Request, c caller, s session, parts []json.R
 			return nil, msg.ID, f
 		}
 		x.join(s)
+		x.batched = true
 		all = append(all, x)
 	}
 	return all, nil, nil
@@ -111,9 +112,7 @@ func (h *Handler) serveBatch(r *http.Request, all []*exchange, out outlet) answe
 		x.out = out
 		running.Go(func() {
 			defer h.slots.give(x.principal)
-			ctx := context.WithoutCancel(r.Context())
-			defer h.survive(ctx)
-			responses[i] = h.dispatch(ctx, x).body
+			responses[i] = h.dispatch(context.WithoutCancel(r.Context()), x).body
 		})
 	}
 	running.Wait()
@@ -121,5 +120,27 @@ func (h *Handler) serveBatch(r *http.Request, all []*exchange, out outlet) answe
 	if len(responses) == 0 {
 		return answer{status: http.StatusAccepted}
 	}
-	return answer{status: http.StatusOK, body: append(append([]byte{'['}, bytes.Join(responses, []byte{','})...), ']')}
+	return answer{status: http.StatusOK, body: joined(responses)}
+}
+
+// joined is a batch of responses.
+func joined(responses [][]byte) []byte {
+	return append(append([]byte{'['}, bytes.Join(responses, []byte{','})...), ']')
+}
+
+// endedAll is what a POST is answered with whose grant was revoked while it was served.
+func (h *Handler) endedAll(all []*exchange) answer {
+	f := h.ended(all[0])
+	if len(all) == 1 && !all[0].batched {
+		return f.answer(all[0].msg.ID)
+	}
+	a := f.answer(nil)
+	var responses [][]byte
+	for _, x := range all {
+		if x.msg.Kind == wire.KindRequest {
+			responses = append(responses, f.answer(x.msg.ID).body)
+		}
+	}
+	a.body = joined(responses)
+	return a
 }

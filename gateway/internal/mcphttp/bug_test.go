@@ -9,6 +9,8 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
+	"mcp-gateway/gateway/internal/mcphttp"
+	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/wire"
 )
 
@@ -83,4 +85,50 @@ func TestACancelledRequestThatIsNoCallIsAnsweredAsOne(t *testing.T) {
 	if got := <-answered; !strings.Contains(got.body, `"code":-32800`) {
 		t.Errorf("got %s", got.body)
 	}
+}
+
+// brokenTrail has a bug of our own.
+type brokenTrail struct{}
+
+func (brokenTrail) Ready(context.Context) error               { panic("a bug") }
+func (brokenTrail) Append(context.Context, store.Event) error { panic("a bug") }
+
+// TestABugOfOurOwnIsAnErrorOfItsRequest, too.
+func TestABugOfOurOwnIsAnErrorOfItsRequest(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, func(cfg *mcphttp.Config) { cfg.Audit = brokenTrail{} })
+	add := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"math_add","arguments":{"a":1,"b":2}}}`
+	stream := g.open("alice")
+	for name, call := range map[string]func() string{
+		"2026-07-28": func() string { return g.send(modernCall("1", "math_add", `{}`)).body },
+		"2025-11-25": func() string { return g.send(g.begin("alice").message(add)).body },
+		"a batch": func() string {
+			return g.send(g.beginWith("alice", wire.Revision20250326, "{}").message("["+add+"]").with("MCP-Protocol-Version", wire.Revision20250326)).body
+		},
+		"/sse": func() string { stream.post(add); return stream.next() },
+	} {
+		if got := call(); !strings.Contains(got, `"id":1,"error":{"code":-32603`) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestAQuestionWaitsNoLongerThanItsCall for what the tool may still say.
+func TestAQuestionWaitsNoLongerThanItsCall(t *testing.T) {
+	t.Parallel()
+	g := newLively(t, nil)
+	s := g.beginWith("alice", wire.LatestLegacy, canAll)
+	answer := g.start(s.script("1", "a", ""))
+	began := make(chan struct{})
+	asked := g.asks("a", func(ctx context.Context, srv *server.MCPServer) (any, error) {
+		_ = server.ClientSessionFromContext(ctx).NotificationChannel() // and nothing is sent
+		close(began)
+		return questions["roots"].ask(ctx, srv)
+	})
+	<-began
+	g.send(s.message(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`))
+	if got := outcome(t, asked); !strings.Contains(got, "cancelled") {
+		t.Errorf("the question ended with %s", got)
+	}
+	answer().rest()
 }

@@ -55,7 +55,8 @@ var methods = map[string]method{
 }
 
 // dispatch is the one way of every request, of either era, to the catalog.
-func (h *Handler) dispatch(ctx context.Context, x *exchange) answer {
+func (h *Handler) dispatch(ctx context.Context, x *exchange) (a answer) {
+	defer h.survive(ctx, func() { a = failed(x, mistake) })
 	m, ok := methods[x.msg.Method]
 	if !ok || x.era == wire.EraLegacy && !m.legacy || x.era == wire.EraModern && !m.modern || !h.can(m.needs) {
 		return failed(x, &fault{
@@ -193,7 +194,7 @@ func (h *Handler) run(ctx context.Context, x *exchange, params, arguments json.R
 	default:
 		h.cfg.Logger.ErrorContext(ctx, "request has no response", slog.String("method", x.msg.Method))
 	}
-	return nil, &fault{status: http.StatusOK, code: wire.CodeInternal, message: "the gateway made a mistake; it is in its log"}
+	return nil, mistake
 }
 
 // encode is json.Marshal for what a tool has made, whose own methods may panic.

@@ -62,15 +62,14 @@ func (h *Handler) holdConn(ctx context.Context, conn net.Conn, header http.Heade
 	c := &heldConn{Conn: conn, head: head(header)}
 	h.streams.held.Go(func() { // ends when the connection is closed
 		defer leave()
-		defer h.survive(ctx)
 		c.waitForEnd()
 	})
 	go func() {
 		defer h.streams.held.Done()
 		defer leave()
 		defer alive.Stop()
+		defer h.survive(ctx, c.end)
 		defer c.end()
-		defer h.survive(ctx)
 		serve(line{ctx: ctx, write: c.write, alive: alive.C})
 	}()
 }

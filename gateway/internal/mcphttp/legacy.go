@@ -38,7 +38,7 @@ func (h *Handler) legacy(w http.ResponseWriter, r *http.Request, x *exchange) {
 	if x.revision >= wire.Revision20251125 {
 		keep = func() *events { return x.state.open(time.Now(), false) }
 	}
-	h.respond(w, r, x, keep, func(out *reply) answer {
+	h.respond(w, r, []*exchange{x}, keep, func(out *reply) answer {
 		x.out = out
 		// "Disconnection SHOULD NOT be interpreted as the client cancelling its
 		// request" (2025-11-25, Sending Messages to the Server).
@@ -56,8 +56,16 @@ func (h *Handler) enter(r *http.Request, p *access.Principal, now time.Time) (_ 
 	if s.state, leave = h.states.use(s.id, p); s.state == nil {
 		return session{}, nil, busy
 	}
+	if h.sessions.hasEnded(s.id) { // meanwhile
+		leave()
+		h.states.end(s.id, now)
+		return session{}, nil, noSession
+	}
 	return s, leave, nil
 }
+
+// noSession is the fault of a request in a session that is not there.
+var noSession = badRequest("there is no such session: begin with initialize").withStatus(http.StatusNotFound)
 
 // join puts an exchange into a session.
 func (x *exchange) join(s session) {
@@ -128,7 +136,7 @@ func (h *Handler) session(r *http.Request, p *access.Principal, now time.Time) (
 	}
 	s, ok := h.sessions.find(ids[0], p, now)
 	if !ok {
-		return session{}, badRequest("there is no such session: begin with initialize").withStatus(http.StatusNotFound)
+		return session{}, noSession
 	}
 	// The header is from 2025-06-18 on "MUST be sent"; without it the
 	// session knows.

@@ -171,6 +171,8 @@ type exchange struct {
 	principal *access.Principal
 	// granted ends when the principal's grant does.
 	granted context.Context
+	// batched: it came with others, in a batch.
+	batched bool
 	// revision of the protocol that the client speaks.
 	revision string
 	// session is the legacy session, zero in the modern era, and state what is
@@ -262,10 +264,12 @@ func (h *Handler) exchange(r *http.Request, c caller, msg wire.Message) (*exchan
 // maxName bounds an id and a progress token, in bytes of JSON.
 const maxName = 1 << 10
 
-// survive is deferred where nobody else keeps a bug from ending the process.
-func (h *Handler) survive(ctx context.Context) {
+// survive is deferred where a bug must not end the process, or the connection; after
+// one it does what then is left to do.
+func (h *Handler) survive(ctx context.Context, then func()) {
 	if v := recover(); v != nil {
 		h.cfg.Logger.ErrorContext(ctx, "panic", slog.Any("value", v), slog.String("stack", string(debug.Stack())))
+		then()
 	}
 }
 

@@ -43,7 +43,7 @@ func (h *Handler) modern(w http.ResponseWriter, r *http.Request, x *exchange) {
 		h.listen(w, r, x)
 		return
 	}
-	h.respond(w, r, x, nil, func(out *reply) answer {
+	h.respond(w, r, []*exchange{x}, nil, func(out *reply) answer {
 		x.out = out
 		// The request's context: "client disconnect MUST be treated as
 		// cancellation" (Streamable HTTP, Cancellation).

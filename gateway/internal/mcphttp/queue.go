@@ -15,9 +15,10 @@ type queue struct {
 	more chan struct{}
 
 	mu      sync.Mutex // guards below
-	waiting [][]byte
-	size    int // of what waits
+	waiting []waits
 	taken   int
+	// told and size are how many of those wait that nobody waits with, and how much.
+	told, size int
 	// moved, if somebody waits for it, is closed when the reader has taken one, or
 	// will take none.
 	moved chan struct{}
@@ -29,14 +30,23 @@ func newQueue(limit int) *queue {
 	return &queue{limit: limit, bytes: maxBytes, more: make(chan struct{}, 1)}
 }
 
+// waits is a message that waits. told: whoever put it does not wait with it.
+type waits struct {
+	message []byte
+	told    bool
+}
+
 // put hands over a message, and reports whether it may be read. If there is no room
-// for it, the reader is too slow.
-func (q *queue) put(message []byte) bool { return q.putWithin(message, 0) }
+// for it among those that nobody waits with, the reader is too slow.
+func (q *queue) put(message []byte) bool {
+	_, ok := q.add(message, false)
+	return ok
+}
 
 // putWithin is put for a message that waits so long for room, behind those that
 // came before.
 func (q *queue) putWithin(message []byte, patience time.Duration) bool {
-	number, ok := q.add(message, patience > 0)
+	number, ok := q.add(message, true)
 	if !ok {
 		return false
 	}
@@ -62,14 +72,16 @@ func (q *queue) putWithin(message []byte, patience time.Duration) bool {
 func (q *queue) add(message []byte, patient bool) (number int, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if full := len(q.waiting) >= q.limit || q.size+len(message) > q.bytes; full && len(q.waiting) > 0 && !patient {
+	if full := q.told >= q.limit || q.size+len(message) > q.bytes; full && q.told > 0 && !patient {
 		q.cut()
 	}
 	if q.closed || q.full {
 		return 0, false
 	}
-	q.waiting = append(q.waiting, message)
-	q.size += len(message)
+	if q.waiting = append(q.waiting, waits{message, !patient}); !patient {
+		q.told++
+		q.size += len(message)
+	}
 	q.wake()
 	return q.taken + len(q.waiting), true
 }
@@ -97,8 +109,8 @@ func (q *queue) fits(number int) bool {
 	if ahead <= 1 || ahead > q.limit {
 		return ahead <= 1
 	}
-	for _, message := range q.waiting[:ahead] {
-		size += len(message)
+	for _, one := range q.waiting[:ahead] {
+		size += len(one.message)
 	}
 	return size <= q.bytes
 }
@@ -122,8 +134,12 @@ func (q *queue) take() (message []byte, ok bool) {
 	if q.full || len(q.waiting) == 0 {
 		return nil, !q.full
 	}
-	message, q.waiting[0] = q.waiting[0], nil
-	q.size -= len(message)
+	first := q.waiting[0]
+	q.waiting[0] = waits{}
+	if message = first.message; first.told {
+		q.told--
+		q.size -= len(message)
+	}
 	q.taken++
 	if q.waiting = q.waiting[1:]; len(q.waiting) == 0 {
 		q.waiting = nil
@@ -144,13 +160,13 @@ func (q *queue) empty() bool {
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closed, q.waiting = true, nil
+	q.closed, q.waiting, q.told, q.size = true, nil, 0, 0
 	q.move()
 }
 
 // cut tells the reader that it is too slow.
 func (q *queue) cut() {
-	q.full, q.waiting = true, nil
+	q.full, q.waiting, q.told, q.size = true, nil, 0, 0
 	q.wake()
 	q.move()
 }

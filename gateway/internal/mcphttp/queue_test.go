@@ -140,9 +140,30 @@ func TestWhatWaitsIsBoundedInBytes(t *testing.T) {
 				}
 			}
 			putting.Wait()
-			if n := done.Load(); n != 8 || len(drain(t, q)) != 3 || q.size != 0 {
+			if n := done.Load(); n != 8 || len(drain(t, q)) != 3 || q.size != 0 || q.told != 0 {
 				t.Errorf("%d were taken, and %d bytes wait", n, q.size)
 			}
 		})
+	})
+}
+
+// TestWhatIsToldCutsOffNobodyWhoIsWaitedFor: whoever waits gives the reader time.
+func TestWhatIsToldCutsOffNobodyWhoIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(maxWaiting)
+		for range 3 { // three large answers
+			go q.putWithin(make([]byte, 600_000), writeTime)
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		if !q.put([]byte("told")) {
+			t.Fatal("it was not taken")
+		}
+		for i := range 4 {
+			if message, ok := q.take(); !ok || len(message) == 0 || (i == 3) != (string(message) == "told") {
+				t.Fatalf("%d: took %d bytes, %t", i, len(message), ok)
+			}
+		}
 	})
 }

@@ -53,18 +53,19 @@ type reply struct {
 	alive *time.Timer
 }
 
-// respond answers a POST with what serve returns. Events are kept if keep is set.
-func (h *Handler) respond(w http.ResponseWriter, r *http.Request, x *exchange, keep func() *events, serve func(*reply) answer) {
-	p := h.newReply(w, r, x, keep)
+// respond answers a POST, of one message or of a batch, with what serve returns. Events
+// are kept if keep is set.
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request, all []*exchange, keep func() *events, serve func(*reply) answer) {
+	p := h.newReply(w, r, all, keep)
 	defer p.end() // also if there is a bug
 	p.finish(serve(p))
 }
 
-func (h *Handler) newReply(w http.ResponseWriter, r *http.Request, x *exchange, keep func() *events) *reply {
+func (h *Handler) newReply(w http.ResponseWriter, r *http.Request, all []*exchange, keep func() *events) *reply {
 	p := &reply{
 		w: w, out: http.NewResponseController(w), streams: accepts(r.Header["Accept"], "text/event-stream", "text/*"), keep: keep,
-		until: x.principal.ExpiresAt, granted: x.granted, held: h.streams,
-		ended:   func() answer { return h.ended(x).answer(x.msg.ID) },
+		until: all[0].principal.ExpiresAt, granted: all[0].granted, held: h.streams,
+		ended:   func() answer { return h.endedAll(all) },
 		chunked: r.ProtoMajor == 1 && r.ProtoMinor >= 1, // HTTP/1.0 has no chunks
 	}
 	if p.streams {

@@ -47,7 +47,7 @@ func TestACallEndsWithItsGrant(t *testing.T) {
 				post.next()
 				g.revoke("g1")
 				g.stopped(t)
-				if all := post.rest(); len(all) != 1 || !strings.Contains(all[0], "sign in again") {
+				if all := post.rest(); len(all) != 1 || !strings.Contains(all[0], `"id":1,"error"`) || !strings.Contains(all[0], "sign in again") {
 					t.Errorf("got %q", all)
 				}
 			})

@@ -86,10 +86,15 @@ func (ss *sessions) find(id string, p *access.Principal, now time.Time) (session
 	if !now.Before(s.expires) || !wire.Serves(s.revision, wire.EraLegacy) {
 		return session{}, false
 	}
+	return s, !ss.hasEnded(s.id)
+}
+
+// hasEnded reports whether a session is known no more.
+func (ss *sessions) hasEnded(id sessionID) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	_, ended := ss.ended[s.id]
-	return s, !ended
+	_, ended := ss.ended[id]
+	return ended
 }
 
 // end makes the session unknown.

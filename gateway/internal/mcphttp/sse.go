@@ -330,10 +330,9 @@ func (h *Handler) deliver(ctx context.Context, s *stream, x *exchange, leave fun
 		defer leave()
 		defer h.slots.give(x.principal)
 		defer h.streams.called(s)
+		defer h.survive(ctx, func() {})
 		// A client that is gone has not cancelled: as with Streamable HTTP.
-		ctx := context.WithoutCancel(ctx)
-		defer h.survive(ctx)
-		s.send(h.legacyRequest(ctx, x).body)
+		s.send(h.legacyRequest(context.WithoutCancel(ctx), x).body)
 	}()
 	return nil
 }

@@ -115,7 +115,9 @@ func (s *state) wait(now time.Time) *events {
 	if s.waiting != nil {
 		s.waiting.end(now)
 	}
-	s.waiting = e
+	if s.waiting = e; s.over {
+		e.end(now)
+	}
 	return e
 }
 

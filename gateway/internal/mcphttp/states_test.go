@@ -184,3 +184,17 @@ func TestWhatIsKeptOfAStreamIsForgottenInTime(t *testing.T) {
 		t.Error("it is kept")
 	}
 }
+
+// TestNobodyWaitsInASessionThatHasEnded: a GET may have found it just before.
+func TestNobodyWaitsInASessionThatHasEnded(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := newState("", person{})
+	s.end(now)
+	if e, number := s.stream("", now); e == nil || !e.isOver(number) {
+		t.Error("a GET waits on it")
+	}
+	if _, _, ok := s.ask(); ok {
+		t.Error("its client is asked")
+	}
+}

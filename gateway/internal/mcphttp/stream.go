@@ -29,12 +29,12 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principa
 		busy.answer(nil).write(w)
 		return
 	}
-	e, number, f := s.state.stream(r.Header.Get("Last-Event-ID"), now)
-	if f != nil {
+	e, number := s.state.stream(r.Header.Get("Last-Event-ID"), now)
+	if e == nil {
 		h.streams.give(who)
 		h.streams.held.Done()
 		leave()
-		f.answer(nil).write(w)
+		answer{status: http.StatusNoContent}.write(w)
 		return
 	}
 	resumable := s.revision >= wire.Revision20251125
@@ -47,27 +47,25 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principa
 
 // stream returns what a GET is about, and from which message on: without an event id,
 // or with one of a GET's stream that is kept no longer, the stream that waits for what
-// is about no request.
+// is about no request. nil means that nothing will come there: what was said is kept
+// no longer, or was heard to the end. That is answered with 204, after which nobody
+// comes back (HTML standard, Server-sent events); an error would be the end of the
+// session to some clients, and another stream would take the place of the session's own.
 //
-// A GET pushes nobody away for nothing: two clients that come back would do that to
-// each other without end.
-func (s *state) stream(lastEventID string, now time.Time) (e *events, number int, _ *fault) {
+// Nor does one that another GET has taken the place of take it back: they would do so
+// once a second, without end.
+func (s *state) stream(lastEventID string, now time.Time) (e *events, number int) {
 	stream, number, waits, ok := parseEventID(lastEventID)
-	if !ok {
-		return s.wait(now), 0, nil
+	if ok {
+		e = s.find(stream, waits)
 	}
-	e = s.find(stream, waits)
 	switch {
-	case e == nil && !waits:
-		return nil, 0, badRequest("what was said on that stream is kept no longer: send the request again")
-	case e == nil:
-		return s.wait(now), 0, nil
-	case waits && e.isOver(number) && s.heard():
-		return nil, 0, badRequest("another connection has taken the place of that stream").withStatus(http.StatusConflict)
-	case waits && e.isOver(number):
-		return s.wait(now), 0, nil
+	case e != nil && !e.isOver(number):
+		return e, number
+	case ok && (!waits || s.heard()):
+		return nil, 0
 	}
-	return e, number, nil
+	return s.wait(now), 0
 }
 
 // follow writes a stream from a number on, until it ends, the client leaves, its
@@ -80,8 +78,8 @@ func (h *Handler) follow(out line, e *events, number int, resumable bool) {
 		ending = h.streams.ending
 	}
 	var opening []byte // else the headers alone say that it is open
-	if resumable && number == 0 {
-		opening = []byte("id: " + e.id(0) + "\ndata:\n\n")
+	if resumable {     // with an id to come back with, also for who has come back before
+		opening = []byte("id: " + e.id(number) + "\ndata:\n\n")
 	}
 	if !out.write(opening) {
 		return

@@ -61,13 +61,14 @@ func (v *view) NotificationChannel() chan<- mcp.JSONRPCNotification {
 	return place
 }
 
-// settle returns when all that was sent before has been passed on.
-func (v *view) settle() {
+// settle returns when all that was sent before has been passed on, or ctx is over.
+func (v *view) settle(ctx context.Context) {
 	turn := make(chan struct{})
 	if v.enqueue(note{turn: turn}) {
 		select {
 		case <-turn:
 		case <-v.done:
+		case <-ctx.Done():
 		}
 	}
 }
@@ -292,7 +293,7 @@ func ask[T any](ctx context.Context, v *view, method string, params any) (*T, er
 		return nil, errors.New("the client has too many questions to answer already, or has ended its session")
 	}
 	defer s.forget(id)
-	v.settle()
+	v.settle(ctx)
 	if !v.x.out.send(wire.AppendRequest(nil, id, method, encoded)) {
 		return nil, errors.New("the client does not read what it is asked")
 	}
