@@ -1,14 +1,10 @@
 # Needs GNU make, bash and Go. ARGS are handed to the command behind run, test and
-# bench; PKG narrows test and bench: make test PKG=./gateway/internal/token ARGS='-run Replay'
-# BRIDGEBENCH and GATEWAYBENCH are handed to what measures mcp-bridge and the
-# gateway: make bench BRIDGEBENCH=--gate
+# bench; PKG narrows test: make test PKG=./gateway/internal/token ARGS='-run Replay'
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 ARGS ?=
-BRIDGEBENCH ?=
-GATEWAYBENCH ?=
 PKG ?= work
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X mcp-gateway/shared/buildinfo.version=$(VERSION)
@@ -35,10 +31,8 @@ check: ## everything CI checks: format, vet, dead code, go.mod, other systems, f
 fuzz: ## fuzz every fuzz target for a minute each
 	@.ci/fuzz 60s
 
-bench: build ## run the benchmarks of every module, then measure the gateway and mcp-bridge
-	@go test -run '^$$' -bench . -benchmem $(ARGS) $(PKG)
-	@go run ./gateway/cmd/gatewaybench $(GATEWAYBENCH)
-	@go run ./bridge/cmd/bridgebench $(BRIDGEBENCH)
+bench: build ## measure the gateway and mcp-bridge beside others; figures also go to bin/bench.json
+	@go run ./gateway/cmd/bench --json bin/bench.json $(ARGS)
 
 clean: ## remove what the other targets built
 	rm -rf bin

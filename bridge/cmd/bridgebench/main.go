@@ -1,15 +1,15 @@
-// Command bridgebench measures mcp-bridge, beside mcp-remote where Node is
-// installed, and holds it to its budgets: how soon it answers a host, how much
-// memory it keeps, what it adds to a call, how large it is.
+// Command bridgebench measures mcp-bridge once, beside mcp-remote where Node is
+// installed: how soon it answers a host, how much memory it keeps, what a call
+// takes, how large it is. It prints what it measured as JSON, for gateway/cmd/bench,
+// which repeats it in turns with others, takes the medians and knows the budgets.
 //
-// All is measured in one run and in turns, so that a busy machine is busy for
-// everybody. The server behind the programs is in this process and asks for no
-// sign-in. It refuses to be a part of the product, or of the tests: whether a
-// budget is kept depends on the machine, which no test may.
+// The programs take turns here too. The server behind them is in this process and
+// asks for no sign-in.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,17 +23,14 @@ import (
 	"syscall"
 )
 
-const usage = `bridgebench measures mcp-bridge beside mcp-remote and compares it with its budgets.
+const usage = `bridgebench measures mcp-bridge beside mcp-remote once, and prints what it measured.
 
 Usage:
-  bridgebench [--bridge bin/mcp-bridge] [--rounds 5] [--calls 500] [--json FILE] [--gate]
+  bridgebench [--bridge bin/mcp-bridge] [--calls 500]
 
-  --gate   the time to start is a gate even without mcp-remote to compare it with:
-           for machines that are not shared
-
-It exits with 1 when a gate is missed. The programs see only PATH, a home of their
-own and a folder for temporary files, and nothing else of the environment, such as
-certificates to load. The environment variable MCP_REMOTE names
+make bench runs it, repeats it and compares it with the budgets. The programs see only
+PATH, a home of their own and a folder for temporary files, and nothing else of the
+environment, such as certificates to load. The environment variable MCP_REMOTE names
 the proxy.js of mcp-remote, if it is not in testdata/clients/node_modules.
 `
 
@@ -50,11 +47,8 @@ func main() {
 
 // options are the command line.
 type options struct {
-	bridge   string
-	jsonFile string
-	rounds   int
-	calls    int
-	gate     bool
+	bridge string
+	calls  int
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -63,15 +57,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { _, _ = io.WriteString(stderr, usage) }
 	flags.StringVar(&o.bridge, "bridge", filepath.Join("bin", "mcp-bridge"+exe()), "")
-	flags.StringVar(&o.jsonFile, "json", "", "")
-	flags.IntVar(&o.rounds, "rounds", 5, "")
 	flags.IntVar(&o.calls, "calls", 500, "")
-	flags.BoolVar(&o.gate, "gate", false, "")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	if flags.NArg() > 0 || o.rounds < 1 || o.calls < 1 {
-		return o, errors.New("--rounds and --calls are 1 or more, and nothing stands behind the flags")
+	if flags.NArg() > 0 || o.calls < 1 {
+		return o, errors.New("--calls is 1 or more, and nothing stands behind the flags")
 	}
 	return o, nil
 }
@@ -102,23 +93,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv fu
 	if err != nil {
 		return err
 	}
-	m := meter{url: srv.url, home: home, calls: o.calls, progress: stderr}
-	r, err := m.measure(ctx, programs, o.rounds)
+	if _, set := getenv("NODE_EXTRA_CA_CERTS"); set {
+		_, _ = fmt.Fprintln(stderr, "NODE_EXTRA_CA_CERTS is set here and kept from the programs: loading certificates is part of their start.")
+	}
+	m := meter{url: srv.url, home: home, calls: o.calls}
+	got, err := m.round(ctx, programs)
 	if err != nil {
 		return err
 	}
-	if _, set := getenv("NODE_EXTRA_CA_CERTS"); set {
-		r.Note = "NODE_EXTRA_CA_CERTS is set here and was kept from the programs: loading certificates is part of their start."
-	}
-	if err := r.write(stdout, o.gate); err != nil {
-		return err
-	}
-	if o.jsonFile != "" {
-		if err := r.writeJSON(o.jsonFile, o.gate); err != nil {
+	for _, p := range programs {
+		if p.file == "" {
+			continue
+		}
+		info, err := os.Stat(p.file)
+		if err != nil {
 			return err
 		}
+		got[p.name].Size = info.Size()
 	}
-	return r.verdict(o.gate)
+	return json.NewEncoder(stdout).Encode(got)
 }
 
 // program is how to start one of the programs that are compared.

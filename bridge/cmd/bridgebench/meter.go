@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,46 +22,19 @@ const (
 
 // meter measures programs against a server.
 type meter struct {
-	url      string
-	home     string
-	calls    int
-	progress io.Writer
+	url   string
+	home  string
+	calls int
 }
 
 // sample is one round's figures for one program. Zero is "not measured".
 type sample struct {
-	starts    []time.Duration
-	latencies []time.Duration
-	perSecond float64
-	memory    int64
-	exit      time.Duration
-}
-
-// measure runs all rounds and takes the medians.
-func (m *meter) measure(ctx context.Context, programs []program, rounds int) (*report, error) {
-	samples := map[string][]sample{}
-	for round := range rounds {
-		_, _ = fmt.Fprintf(m.progress, "round %d of %d\n", round+1, rounds)
-		got, err := m.round(ctx, programs)
-		if err != nil {
-			return nil, err
-		}
-		for name, s := range got {
-			samples[name] = append(samples[name], *s)
-		}
-	}
-	r := newReport(rounds, samples)
-	for _, p := range programs {
-		if p.file == "" {
-			continue
-		}
-		info, err := os.Stat(p.file)
-		if err != nil {
-			return nil, err
-		}
-		r.Programs[p.name].Size = info.Size()
-	}
-	return r, nil
+	Starts    []time.Duration `json:"starts_ns"`
+	Latencies []time.Duration `json:"latencies_ns"`
+	PerSecond float64         `json:"in_flight_per_second"`
+	Memory    int64           `json:"memory_bytes"`
+	Exit      time.Duration   `json:"exit_ns"`
+	Size      int64           `json:"size_bytes"`
 }
 
 // round measures everything once, each part in turns.
@@ -100,7 +71,7 @@ func (m *meter) starts(ctx context.Context, programs []program, got map[string]*
 		begun := time.Now()
 		plain := newStraight(m.url, 1)
 		err := plain.call(ctx, 0, "initialize", initializeParams)
-		got[direct].starts = append(got[direct].starts, time.Since(begun))
+		got[direct].Starts = append(got[direct].Starts, time.Since(begun))
 		plain.close()
 		if err != nil {
 			return err
@@ -111,7 +82,7 @@ func (m *meter) starts(ctx context.Context, programs []program, got map[string]*
 			if err != nil {
 				return err
 			}
-			got[p.name].starts = append(got[p.name].starts, time.Since(begun))
+			got[p.name].Starts = append(got[p.name].Starts, time.Since(begun))
 			if _, err := s.stop(exitLimit); err != nil {
 				return err
 			}
@@ -134,7 +105,7 @@ func (m *meter) work(ctx context.Context, names []string, callers []caller, runn
 		if err != nil {
 			return err
 		}
-		got[s.name].memory = memory
+		got[s.name].Memory = memory
 	}
 	for first := 0; first < m.calls; first += block {
 		for i, c := range callers {
@@ -143,7 +114,7 @@ func (m *meter) work(ctx context.Context, names []string, callers []caller, runn
 				if err := c.call(ctx, id+1000, "tools/call", callParams); err != nil {
 					return err
 				}
-				got[names[i]].latencies = append(got[names[i]].latencies, time.Since(begun))
+				got[names[i]].Latencies = append(got[names[i]].Latencies, time.Since(begun))
 			}
 		}
 	}
@@ -152,7 +123,7 @@ func (m *meter) work(ctx context.Context, names []string, callers []caller, runn
 		if err := c.flood(ctx, m.calls+inFlight, inFlight); err != nil {
 			return err
 		}
-		got[names[i]].perSecond = float64(m.calls+inFlight) / time.Since(begun).Seconds()
+		got[names[i]].PerSecond = float64(m.calls+inFlight) / time.Since(begun).Seconds()
 	}
 	return nil
 }
@@ -162,7 +133,7 @@ func stopAll(running []*stdio, got map[string]*sample) error {
 	var errs []error
 	for _, s := range running {
 		took, err := s.stop(exitLimit)
-		got[s.name].exit = took
+		got[s.name].Exit = took
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -216,13 +187,4 @@ func statusField(data []byte, name string) int64 {
 		}
 	}
 	return 0
-}
-
-// quantile is the value that a share q of all values does not exceed.
-func quantile[T ~int64 | ~float64](values []T, q float64) T {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
