@@ -52,8 +52,13 @@ type App struct {
 	// tenant may use it unless it is MultiTenant.
 	TenantID, ClientID, Name string
 	MultiTenant              bool
-	RedirectURIs             []string
-	Secrets                  []Secret
+	// RedirectURIs are of the platform Web: whoever redeems a code that went
+	// there proves itself with one of Secrets.
+	RedirectURIs []string
+	Secrets      []Secret
+	// PublicRedirectURIs are of the platform "Mobile and desktop applications":
+	// whoever redeems a code that went there has no secret and may send none.
+	PublicRedirectURIs []string
 	// AssignmentRequired stops people without an app role (AADSTS50105).
 	AssignmentRequired bool
 	// GroupClaims puts groups into tokens (groupMembershipClaims).
@@ -101,8 +106,8 @@ func newDirectory(o Options) (directory, error) {
 	for _, a := range o.Apps {
 		check(guid.MatchString(a.ClientID) && d.apps[a.ClientID] == nil, "client id %q is no GUID or stands twice", a.ClientID)
 		check(d.tenants[a.TenantID] != nil, "app %q is in an unknown tenant", a.ClientID)
-		check(len(a.Secrets) > 0, "app %q has no secret", a.ClientID)
-		for _, uri := range a.RedirectURIs {
+		check(len(a.Secrets) > 0 || len(a.RedirectURIs) == 0, "app %q has no secret", a.ClientID)
+		for _, uri := range slices.Concat(a.RedirectURIs, a.PublicRedirectURIs) {
 			check(registrable(uri), "app %q cannot register redirect URI %q", a.ClientID, uri)
 		}
 		d.apps[a.ClientID] = &a
@@ -141,8 +146,12 @@ func (d *directory) tenantName(id string) string {
 // allows reports whether uri is registered. The comparison is exact and
 // case-sensitive; only the port of http://localhost does not matter.
 func (a *App) allows(uri string) bool {
-	return slices.ContainsFunc(a.RedirectURIs, func(registered string) bool {
-		return registered == uri || withoutLocalPort(registered) == withoutLocalPort(uri)
+	return registered(a.RedirectURIs, uri) || registered(a.PublicRedirectURIs, uri)
+}
+
+func registered(uris []string, uri string) bool {
+	return slices.ContainsFunc(uris, func(one string) bool {
+		return one == uri || withoutLocalPort(one) == withoutLocalPort(uri)
 	})
 }
 

@@ -2,6 +2,7 @@ package entrasim_test
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +85,45 @@ func TestUnknownTenantsAreRefused(t *testing.T) {
 	wantFailure(t, w.get("/fabrikam.example/discovery/v2.0/keys"), http.StatusBadRequest, "invalid_request", 90002)
 	wantFailure(t, w.exchange("fabrikam.example", "1.x", nil), http.StatusBadRequest, "invalid_request", 90002)
 	w.wantViolations(3, "AADSTS90002")
+}
+
+// Microsoft's own libraries ask it of a host before they trust it.
+func TestInstanceDiscoveryKnowsThisHostAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	ask := func(set map[string]string) reply {
+		return w.get("/common/discovery/instance?" + with(url.Values{
+			"api-version": {"1.1"}, "authorization_endpoint": {w.url + "/" + entrasim.DemoDomain + "/oauth2/v2.0/authorize"},
+		}, set).Encode())
+	}
+	r := ask(nil)
+	host := strings.TrimPrefix(w.url, "http://")
+	want := `{"tenant_discovery_endpoint":"` + w.url + "/" + entrasim.DemoTenant + discoveryPath + `","api-version":"1.1",` +
+		`"metadata":[{"preferred_network":"` + host + `","preferred_cache":"` + host + `","aliases":["` + host + `"]}]}`
+	if r.status != http.StatusOK || r.body != want {
+		t.Errorf("got %d %s, want %s", r.status, r.body, want)
+	}
+	w.wantViolations(0, "")
+	for name, test := range map[string]struct {
+		set       map[string]string
+		code      string
+		aadsts    int
+		violation string
+	}{
+		"another host":    {map[string]string{"authorization_endpoint": "https://login.evil.example/common/oauth2/v2.0/authorize"}, "invalid_instance", 50049, "evil"},
+		"another scheme":  {map[string]string{"authorization_endpoint": "https://" + host + "/common/oauth2/v2.0/authorize"}, "invalid_instance", 50049, "https"},
+		"no address":      {map[string]string{"authorization_endpoint": "http://["}, "invalid_instance", 50049, "http://["},
+		"nothing":         {map[string]string{"authorization_endpoint": ""}, "invalid_request", 900144, "authorization_endpoint"},
+		"no version":      {map[string]string{"api-version": ""}, "invalid_request", 900144, "api-version"},
+		"an unknown name": {map[string]string{"tenant": "x"}, "invalid_request", 9002313, "tenant"},
+		"unknown tenant":  {map[string]string{"authorization_endpoint": w.url + "/fabrikam.example/oauth2/v2.0/authorize"}, "invalid_request", 90002, "fabrikam"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := len(w.sim.Violations())
+			wantFailure(t, ask(test.set), http.StatusBadRequest, test.code, test.aadsts)
+			w.wantViolations(before+1, test.violation)
+		})
+	}
 }
 
 func TestWhatIsNotSimulatedIsRecorded(t *testing.T) {

@@ -1,9 +1,10 @@
 // Package entrasim is a simulated Microsoft Entra ID, for tests and for the
 // development stack. It owns the shapes that Microsoft's v2.0 endpoints have on
-// the wire for a web application that signs people in: discovery, keys,
-// authorize with a page to pick a person, token, and the errors of each. It is
-// stricter than Microsoft: what a correct client would never send is refused
-// and recorded (Sim.Violations).
+// the wire for applications that sign people in: discovery, keys, authorize with
+// a page to pick a person, token, and the errors of each. It is stricter than
+// Microsoft: what a correct client would never send is refused and recorded
+// (Sim.Violations). Microsoft's own library for Go is held against it, in the
+// tests of the gateway's package entra.
 //
 // It is a whole server in one package, one file per endpoint, and larger than
 // the house likes: its parts share one directory and mean nothing alone.
@@ -107,6 +108,7 @@ func (s *Sim) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", s.discovery)
 	mux.HandleFunc("GET /{tenant}/discovery/v2.0/keys", s.keys)
+	mux.HandleFunc("GET /common/discovery/instance", s.instance)
 	mux.HandleFunc("GET /{tenant}/oauth2/v2.0/authorize", s.showSignIn)
 	// Another site must not sign somebody in behind their back.
 	mux.Handle("POST /{tenant}/oauth2/v2.0/authorize",

@@ -23,6 +23,7 @@ const refreshIdle = 90 * 24 * time.Hour
 // tokenParameters are all that a client may send.
 var tokenParameters = []string{
 	"client_id", "client_secret", "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope",
+	"claims", "client_info",
 }
 
 // tokenResponse has the members of Microsoft's answer in its order.
@@ -34,6 +35,7 @@ type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
+	ClientInfo   string `json:"client_info,omitempty"`
 }
 
 // token is the token endpoint (RFC 6749 §3.2).
@@ -78,7 +80,7 @@ func (s *Sim) redeem(r *http.Request) (tokenResponse, *failure) {
 	if f != nil {
 		return tokenResponse{}, f
 	}
-	app, f := s.authenticate(r, form, at)
+	client, f := s.authenticate(r, form, at)
 	if f != nil {
 		return tokenResponse{}, f
 	}
@@ -89,9 +91,9 @@ func (s *Sim) redeem(r *http.Request) (tokenResponse, *failure) {
 	var in signIn
 	switch form.Get("grant_type") {
 	case "authorization_code":
-		in, f = s.redeemCode(form, app, at)
+		in, f = s.redeemCode(form, client, at)
 	case "refresh_token":
-		in, f = s.redeemRefresh(form, app)
+		in, f = s.redeemRefresh(form, client)
 	default:
 		f = violation(70003, "token: grant_type %q", form.Get("grant_type"))
 	}
@@ -103,7 +105,11 @@ func (s *Sim) redeem(r *http.Request) (tokenResponse, *failure) {
 	if len(scopes) > 0 {
 		in.scopes = scopes
 	}
-	return s.issue(s.authorityURL(r), in)
+	answer, f := s.issue(s.authorityURL(r), in)
+	if f == nil && form.Get("client_info") == "1" {
+		answer.ClientInfo = clientInfo(in.user)
+	}
+	return answer, f
 }
 
 // parseTokenForm accepts a form in the body of a POST and nothing else.
@@ -123,47 +129,70 @@ func parseTokenForm(r *http.Request) (url.Values, *failure) {
 	if _, ok := r.PostForm["resource"]; ok {
 		return nil, violation(9010010, "token: parameter %q", "resource")
 	}
+	if claims := r.PostForm.Get("claims"); claims != "" && json.Unmarshal([]byte(claims), &map[string]any{}) != nil {
+		return nil, violation(9002313, "token: parameter %q is no JSON object", "claims")
+	}
 	return r.PostForm, checkParameters("token", r.PostForm, tokenParameters, "grant_type")
+}
+
+// tokenClient is the application that asks for tokens.
+type tokenClient struct {
+	*App
+	// proven: it sent its secret. Whether it must or must not depends on the
+	// redirect URI that the sign-in went to.
+	proven bool
+}
+
+// mayContinue refuses a client of the wrong kind for a sign-in.
+func (c tokenClient) mayContinue(in *signIn) *failure {
+	public := registered(c.PublicRedirectURIs, in.redirectURI)
+	switch {
+	case public && c.proven:
+		return violation(700025, "token: client %q sent a secret for the redirect URI of a program", c.ClientID)
+	case !public && !c.proven:
+		return violation(7000218, "token: client %q", c.ClientID)
+	}
+	return nil
 }
 
 // authenticate finds out which application is asking (RFC 6749 §2.3.1): by its
 // secret in the body or by HTTP Basic, never by both.
-func (s *Sim) authenticate(r *http.Request, form url.Values, at authority) (*App, *failure) {
+func (s *Sim) authenticate(r *http.Request, form url.Values, at authority) (tokenClient, *failure) {
 	id, secret := form.Get("client_id"), form.Get("client_secret")
 	if user, password, ok := r.BasicAuth(); ok {
 		// Both are form-encoded before they are joined.
 		basicID, err1 := url.QueryUnescape(user)
 		basicSecret, err2 := url.QueryUnescape(password)
 		if err1 != nil || err2 != nil || secret != "" || (id != "" && id != basicID) {
-			return nil, violation(9002313, "token: the client authenticates twice or malformed")
+			return tokenClient{}, violation(9002313, "token: the client authenticates twice or malformed")
 		}
 		id, secret = basicID, basicSecret
 	}
 	if id == "" {
-		return nil, violation(900144, "token: parameter %q is missing", "client_id")
+		return tokenClient{}, violation(900144, "token: parameter %q is missing", "client_id")
 	}
 	app, f := s.dir.app(id, at)
 	if f != nil {
-		return nil, f
+		return tokenClient{}, f
 	}
 	if secret == "" {
-		return nil, violation(7000218, "token: client %q", id)
+		return tokenClient{App: app}, nil // mayContinue says whether that will do
 	}
 	for _, known := range app.Secrets {
 		if subtle.ConstantTimeCompare([]byte(known.Value), []byte(secret)) != 1 {
 			continue
 		}
 		if !known.ExpiresAt.IsZero() && !s.now().Before(known.ExpiresAt) {
-			return nil, refusal(7000222)
+			return tokenClient{}, refusal(7000222)
 		}
-		return app, nil
+		return tokenClient{App: app, proven: true}, nil
 	}
-	return nil, refusal(7000215)
+	return tokenClient{}, refusal(7000215)
 }
 
 // redeemCode uses up a code (RFC 6749 §4.1.3, RFC 7636 §4.6). A request with
 // anything wrong in it leaves the code as it was.
-func (s *Sim) redeemCode(form url.Values, app *App, at authority) (signIn, *failure) {
+func (s *Sim) redeemCode(form url.Values, client tokenClient, at authority) (signIn, *failure) {
 	for _, name := range []string{"code", "redirect_uri"} {
 		if form.Get(name) == "" {
 			return signIn{}, violation(900144, "token: parameter %q is missing", name)
@@ -173,9 +202,13 @@ func (s *Sim) redeemCode(form url.Values, app *App, at authority) (signIn, *fail
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := s.codes[form.Get("code")]
-	switch {
-	case in == nil || in.app != app:
+	if in == nil || in.app != client.App {
 		return signIn{}, refusal(70000)
+	}
+	if f := client.mayContinue(in); f != nil {
+		return signIn{}, f
+	}
+	switch {
 	case !at.admits(in.user):
 		return signIn{}, violation(700005, "token: the code was issued at %q, not at %q", in.at.segment, at.segment)
 	case in.redeemed:
@@ -203,7 +236,7 @@ func verifies(verifier, challenge string) bool {
 
 // redeemRefresh continues a sign-in. The token stays good, as Microsoft's does:
 // each use gives a new one beside it.
-func (s *Sim) redeemRefresh(form url.Values, app *App) (signIn, *failure) {
+func (s *Sim) redeemRefresh(form url.Values, client tokenClient) (signIn, *failure) {
 	if form.Get("refresh_token") == "" {
 		return signIn{}, violation(900144, "token: parameter %q is missing", "refresh_token")
 	}
@@ -211,10 +244,13 @@ func (s *Sim) redeemRefresh(form url.Values, app *App) (signIn, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in := s.refresh[form.Get("refresh_token")]
-	switch {
-	case in == nil || in.app != app:
+	if in == nil || in.app != client.App {
 		return signIn{}, refusal(70000)
-	case !now.Before(in.issuedAt.Add(refreshIdle)):
+	}
+	if f := client.mayContinue(in); f != nil {
+		return signIn{}, f
+	}
+	if !now.Before(in.issuedAt.Add(refreshIdle)) {
 		return signIn{}, refusal(700082)
 	}
 	next := *in
@@ -250,6 +286,11 @@ func (s *Sim) issue(base string, in signIn) (tokenResponse, *failure) {
 		s.mu.Unlock()
 	}
 	return answer, nil
+}
+
+// clientInfo is what Microsoft's own libraries know an account by.
+func clientInfo(u *User) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"uid":%q,"utid":%q}`, u.ObjectID, u.TenantID))
 }
 
 // opaqueAccessToken looks like a token for Microsoft Graph: a JWT with a nonce

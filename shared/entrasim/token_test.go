@@ -1,6 +1,7 @@
 package entrasim_test
 
 import (
+	"encoding/base64"
 	"maps"
 	"net/http"
 	"net/url"
@@ -151,6 +152,56 @@ func TestClientsAuthenticateByBasicToo(t *testing.T) {
 		t.Run(name, func(t *testing.T) { wantFailure(t, r, http.StatusBadRequest, "invalid_request", 9002313) })
 	}
 	w.wantViolations(3, "authenticates twice")
+}
+
+// A program has a redirect URI of another platform, and no secret.
+func TestTheRedirectURISaysWhetherThereIsASecret(t *testing.T) {
+	t.Parallel()
+	const program = "http://localhost"
+	w := newWorld(t, func(o *entrasim.Options) { o.Apps[0].PublicRedirectURIs = []string{program} })
+	set := map[string]string{"redirect_uri": program + ":49152", "scope": "openid offline_access"}
+	code := w.signIn(entrasim.DemoTenant, entrasim.Ada, set).Get("code")
+	exchange := func(redirect, secret string) reply {
+		return w.exchange(entrasim.DemoTenant, code, map[string]string{"redirect_uri": redirect, "client_secret": secret})
+	}
+	refresh := func(token, secret string) reply {
+		return w.do(w.tokenRequest(entrasim.DemoTenant, with(url.Values{
+			"grant_type": {"refresh_token"}, "client_id": {entrasim.DemoClientID}, "refresh_token": {token},
+		}, map[string]string{"client_secret": secret})))
+	}
+	wantFailure(t, exchange(set["redirect_uri"], secret), http.StatusUnauthorized, "invalid_client", 700025)
+	w.wantViolations(1, "of a program")
+	got := w.tokens(exchange(set["redirect_uri"], ""))
+	wantFailure(t, refresh(got.RefreshToken, secret), http.StatusUnauthorized, "invalid_client", 700025)
+	w.tokens(refresh(got.RefreshToken, ""))
+	w.wantViolations(2, "of a program")
+
+	code = w.signIn(entrasim.DemoTenant, entrasim.Ada, map[string]string{"scope": "openid offline_access"}).Get("code")
+	wantFailure(t, exchange(redirectURI, ""), http.StatusUnauthorized, "invalid_client", 7000218)
+	got = w.tokens(exchange(redirectURI, secret))
+	wantFailure(t, refresh(got.RefreshToken, ""), http.StatusUnauthorized, "invalid_client", 7000218)
+	w.wantViolations(4, "7000218")
+}
+
+// What only Microsoft's own libraries send.
+func TestClientInfoAndClaims(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	exchange := func(set map[string]string) reply {
+		return w.exchange(entrasim.DemoTenant, w.signIn(entrasim.DemoTenant, entrasim.Ada, nil).Get("code"), set)
+	}
+	for set, want := range map[string]string{"": "", "0": "", "1": `{"uid":"` + entrasim.AdaObject + `","utid":"` + entrasim.DemoTenant + `"}`} {
+		got := decode[struct {
+			ClientInfo string `json:"client_info"`
+		}](t, exchange(map[string]string{"client_info": set}).body)
+		if info, err := base64.RawURLEncoding.DecodeString(got.ClientInfo); err != nil || string(info) != want {
+			t.Errorf("client_info=%s: got %s, %v, want %s", set, info, err, want)
+		}
+	}
+	w.tokens(exchange(map[string]string{"claims": `{"access_token":{}}`}))
+	w.wantViolations(0, "")
+	wantFailure(t, exchange(map[string]string{"claims": "eyJhY2Nlc3NfdG9rZW4iOnt9fQ"}), http.StatusBadRequest, "invalid_request", 9002313)
+	w.wantViolations(1, "claims")
 }
 
 func TestSecretsExpire(t *testing.T) {
