@@ -210,6 +210,14 @@ func TestTheProductLinksNothingMadeForTests(t *testing.T) {
 			t.Errorf("mcp-gateway links %s", pkg)
 		}
 	}
+	// MSAL is here to hold the simulator to what Microsoft's own library expects.
+	msal := func(pkg string) bool { return strings.HasPrefix(pkg, "github.com/AzureAD/") }
+	if i := slices.IndexFunc(product, msal); i >= 0 {
+		t.Errorf("mcp-gateway links %s", product[i])
+	}
+	if !slices.ContainsFunc(goList(t, "-deps", "-test", "./internal/entra"), msal) {
+		t.Error("no test of entra links MSAL: the rule above names nothing")
+	}
 	if !slices.Contains(product, module+"internal/app") {
 		t.Error("the list of what mcp-gateway links is without its app, so it shows nothing")
 	}
