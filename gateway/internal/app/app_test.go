@@ -41,15 +41,17 @@ access:
   - {name: everybody, tenants: ["*"], tools: [whoami]}
 `
 
-// gateway is a running gateway with its simulated Microsoft.
+// gateway is a running gateway with what stands in for Microsoft.
 type gateway struct {
 	t   *testing.T
 	url string
-	sim *entrasim.Sim
-	// authority is the simulated Microsoft's address.
+	sim *entrasim.Sim // nil where something else stands in for Microsoft
+	// authority is the address of what stands in for Microsoft.
 	authority string
-	dir       string
-	logs      *lockedBuffer
+	// settings change those of the application at Microsoft.
+	settings map[string]string
+	dir      string
+	logs     *lockedBuffer
 	// fetch, if set, fetches what clients publish.
 	fetch *http.Client
 	// pack is served besides the tools.
@@ -81,21 +83,8 @@ func (b *lockedBuffer) String() string {
 // its own address.
 func newSim(t *testing.T, url string) (sim *entrasim.Sim, authority string) {
 	t.Helper()
-	sim, err := entrasim.New(entrasim.Demo(entrasim.DemoClientID, demoSecret, url+"/callback"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, authority := listen(t)
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- sim.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return sim, authority
+	s := startSimulator(t, url)
+	return s.sim, s.address
 }
 
 func listen(t *testing.T) (net.Listener, string) {
@@ -127,8 +116,14 @@ func startWith(t *testing.T, extra string, fetch *http.Client) *gateway {
 // newGateway prepares a gateway that people know by url.
 func newGateway(t *testing.T, url string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, url: url, dir: t.TempDir(), logs: &lockedBuffer{}}
+	g := newGatewayWithoutMicrosoft(t, url)
 	g.sim, g.authority = newSim(t, url)
+	return g
+}
+
+func newGatewayWithoutMicrosoft(t *testing.T, url string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, url: url, dir: t.TempDir(), logs: &lockedBuffer{}}
 	if err := keyring.Create(filepath.Join(g.dir, "keys.json"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +136,7 @@ func (g *gateway) config(extra string) *config.Config {
 		"MICROSOFT_CLIENT_ID": entrasim.DemoClientID, "MICROSOFT_CLIENT_SECRET": demoSecret,
 		"MICROSOFT_TENANT_ID": entrasim.DemoDomain, "MICROSOFT_AUTHORITY_HOST": g.authority,
 	}
+	maps.Copy(env, g.settings)
 	data := fmt.Sprintf("public_url: %s\nstate_dir: %q\n%s%s", g.url, g.dir, demoRules, extra)
 	cfg, err := config.Load(config.Source{
 		File: "test.yaml", Data: []byte(data), InsecureDevelopment: true, ReadFile: os.ReadFile,

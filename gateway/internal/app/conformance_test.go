@@ -199,15 +199,11 @@ func findSuite(t *testing.T) suite {
 		t.Fatal(err)
 	}
 	s := suite{cache: t.TempDir(), script: filepath.Join(root, "@modelcontextprotocol/conformance/dist/index.js")}
-	// npm installs only the one that runs here.
-	nodes, err := filepath.Glob(filepath.Join(root, "node-*/bin/node"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(s.script); err != nil || len(nodes) != 1 {
+	node, found := newNode(t)
+	if _, err := os.Stat(s.script); err != nil || !found {
 		t.Skip("left out: official conformance suite (run npm ci --prefix testdata/conformance, on Linux)")
 	}
-	s.node = nodes[0]
+	s.node = node
 	return s
 }
 
