@@ -43,8 +43,8 @@ func (q *queue) put(message []byte) bool {
 	return ok
 }
 
-// putWithin is put for a message that waits so long for room, behind those that
-// came before.
+// putWithin is put for a message that waits for room, behind those that came before,
+// as long as the reader takes one within patience.
 func (q *queue) putWithin(message []byte, patience time.Duration) bool {
 	number, ok := q.add(message, true)
 	if !ok {
@@ -59,6 +59,7 @@ func (q *queue) putWithin(message []byte, patience time.Duration) bool {
 	for moved != nil {
 		select {
 		case <-moved:
+			over.Reset(patience)
 			moved, ok = q.place(number)
 		case <-over.C:
 			return q.giveUp(number)

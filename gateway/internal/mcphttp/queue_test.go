@@ -167,3 +167,21 @@ func TestWhatIsToldCutsOffNobodyWhoIsWaitedFor(t *testing.T) {
 		}
 	})
 }
+
+// TestAReaderThatGoesOnIsNotTooSlow, however many wait.
+func TestAReaderThatGoesOnIsNotTooSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(maxWaiting)
+		for range 20 {
+			go q.putWithin(make([]byte, 900_000), writeTime)
+			synctest.Wait()
+		}
+		for i := range 20 {
+			time.Sleep(writeTime - time.Second)
+			if message, ok := q.take(); !ok || message == nil {
+				t.Fatalf("after %d messages it is taken for one that does not read", i)
+			}
+		}
+	})
+}
