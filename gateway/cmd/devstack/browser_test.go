@@ -2,26 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"html"
-	"io"
-	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
-	"time"
 
-	"mcp-gateway/shared/entrasim"
+	"mcp-gateway/gateway/internal/lab"
 )
-
-// browserLog is where the scripted browser notes what it did, in the person's
-// home.
-const browserLog = "browser.log"
 
 // TestMain is also the desktop's browser: whoever calls the test binary
 // xdg-open gets a person who signs in as Ada.
@@ -29,134 +16,8 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "xdg-open" {
 		os.Exit(m.Run())
 	}
-	if err := desktopBrowser(os.Args[1:]); err != nil {
+	if err := lab.Desktop(context.Background(), os.Getenv("HOME"), os.Args[1:]); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-}
-
-func desktopBrowser(args []string) (err error) {
-	log, err := os.OpenFile(filepath.Join(os.Getenv("HOME"), browserLog), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_, _ = fmt.Fprintf(log, "failed: %v\n", err)
-		}
-		err = errors.Join(err, log.Close())
-	}()
-	if _, err := fmt.Fprintf(log, "opened %q\n", args); err != nil {
-		return err
-	}
-	if len(args) != 1 {
-		return errors.New("a browser is given one address")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	return signInAsAda(ctx, args[0])
-}
-
-// signInAsAda goes the whole way of a sign-in: consent, Microsoft, and back to
-// the program that asked.
-func signInAsAda(ctx context.Context, address string) error {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		return err
-	}
-	b := person{&http.Client{
-		Jar:           secureOnLoopback{jar},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-	consent, _, err := b.get(ctx, address)
-	if err != nil {
-		return err
-	}
-	microsoft, err := b.allow(ctx, address, consent)
-	if err != nil {
-		return err
-	}
-	next, err := entrasim.SignIn(ctx, b.client, microsoft, entrasim.Ada)
-	for range 3 {
-		if err != nil || next == "" {
-			return err
-		}
-		_, next, err = b.get(ctx, next)
-	}
-	return fmt.Errorf("redirected on and on, to %s", next)
-}
-
-// person is a browser with somebody before it.
-type person struct{ client *http.Client }
-
-// get returns a page, or where it redirects to.
-func (p person) get(ctx context.Context, address string) (page, location string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return "", "", err
-	}
-	return p.do(req)
-}
-
-func (p person) do(req *http.Request) (page, location string, err error) {
-	resp, err := p.client.Do(req)
-	if err != nil {
-		return "", "", err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return "", "", err
-	}
-	if to, err := resp.Location(); err == nil {
-		return "", to.String(), nil
-	}
-	if resp.StatusCode != http.StatusOK {
-		return "", "", fmt.Errorf("%s%s: status %d: %s", req.URL.Host, req.URL.Path, resp.StatusCode, body)
-	}
-	return string(body), "", nil
-}
-
-var sealedForm = regexp.MustCompile(`name="form" value="([^"]*)"`)
-
-// allow presses the button of the consent page.
-func (p person) allow(ctx context.Context, address, page string) (location string, err error) {
-	to, err := url.Parse(address)
-	if err != nil {
-		return "", err
-	}
-	form := sealedForm.FindStringSubmatch(page)
-	if form == nil {
-		return "", fmt.Errorf("no consent page:\n%s", page)
-	}
-	to.Path, to.RawQuery = "/consent", ""
-	values := url.Values{"form": {html.UnescapeString(form[1])}, "decision": {"allow"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), strings.NewReader(values.Encode()))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Sec-Fetch-Site", "same-origin")
-	req.Header.Set("Origin", to.Scheme+"://"+to.Host)
-	page, location, err = p.do(req)
-	if err == nil && location == "" {
-		err = fmt.Errorf("allowing leads nowhere:\n%s", page)
-	}
-	return location, err
-}
-
-// secureOnLoopback sends Secure cookies to http://localhost, as browsers do
-// and net/http/cookiejar does not.
-type secureOnLoopback struct{ http.CookieJar }
-
-func (j secureOnLoopback) SetCookies(u *url.URL, cookies []*http.Cookie) {
-	j.CookieJar.SetCookies(asHTTPS(u), cookies)
-}
-
-func (j secureOnLoopback) Cookies(u *url.URL) []*http.Cookie { return j.CookieJar.Cookies(asHTTPS(u)) }
-
-func asHTTPS(u *url.URL) *url.URL {
-	v := *u
-	v.Scheme = "https"
-	return &v
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/sync/errgroup"
 
+	"mcp-gateway/gateway/internal/lab"
 	"mcp-gateway/gateway/internal/token"
 )
 
@@ -288,7 +289,7 @@ func isSum(result []byte) bool { return regexp.MustCompile(`\b42\b`).Match(resul
 // signedIn checks that a home's person has signed in once, whatever was started.
 func (p *pair) signedIn(t *testing.T, home string) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(home, browserLog))
+	data, err := os.ReadFile(filepath.Join(home, lab.BrowserLog))
 	if err != nil || strings.Count(string(data), "opened ") != 1 || strings.Contains(string(data), "failed") {
 		t.Errorf("the browser was to be opened once: %v\n%s", err, data)
 	}
