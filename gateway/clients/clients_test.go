@@ -83,13 +83,6 @@ func streamGone(step string) limit {
 	}
 }
 
-// notAccepted is of Inspector's page when it connects directly to /sse.
-var notAccepted = limit{
-	step: signsIn, err: regexp.MustCompile("must accept application/json"),
-	note: "The page signs in and is refused then: it sends its messages with `Accept: text/event-stream` alone, and the gateway asks for `application/json`, " +
-		"although it answers them on the stream",
-}
-
 // noRenewal is of Inspector's page when it connects directly.
 var noRenewal = limit{
 	step: expired, err: regexp.MustCompile("must be application/x-www-form-urlencoded"),
@@ -103,7 +96,7 @@ var clients = []client{
 	{name: "MCP Inspector", part: "page, through its server", version: inspector, address: "/mcp", open: openPage},
 	{name: "MCP Inspector", part: "page, through its server", version: inspector, address: "/sse", open: openPage, limits: []limit{streamGone(expired), streamGone(restarts)}},
 	{name: "MCP Inspector", part: "page, direct", version: oldInspector, address: "/mcp", open: openDirectPage, limits: []limit{noRenewal}},
-	{name: "MCP Inspector", part: "page, direct", version: oldInspector, address: "/sse", open: openDirectPage, limits: []limit{notAccepted}},
+	{name: "MCP Inspector", part: "page, direct", version: oldInspector, address: "/sse", open: openDirectPage, limits: []limit{noRenewal}},
 	{name: "TypeScript SDK", part: "@modelcontextprotocol/sdk", version: npm("clients", "@modelcontextprotocol/sdk"), address: "/mcp", revision: "2025-11-25", open: openTypeScript},
 	{name: "TypeScript SDK", part: "@modelcontextprotocol/sdk", version: npm("clients", "@modelcontextprotocol/sdk"), address: "/sse", revision: "2025-11-25", open: openTypeScript,
 		limits: []limit{streamGone(restarts)}},

@@ -12,7 +12,7 @@ import (
 	"mcp-gateway/gateway/internal/access"
 )
 
-// checkMedia requires a JSON body and a client that reads a JSON answer.
+// checkMedia requires a JSON body.
 func checkMedia(header http.Header) *fault {
 	mediaType, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	charset, hasCharset := params["charset"]
@@ -21,9 +21,6 @@ func checkMedia(header http.Header) *fault {
 	}
 	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return badRequest("the body must not be compressed").withStatus(http.StatusUnsupportedMediaType)
-	}
-	if !accepts(header["Accept"], "application/json", "application/*") {
-		return badRequest("the client must accept application/json").withStatus(http.StatusNotAcceptable)
 	}
 	return nil
 }

@@ -203,6 +203,10 @@ type caller struct {
 
 // post serves one POST: admission, parse, era, dispatch.
 func (h *Handler) post(w http.ResponseWriter, r *http.Request, p *access.Principal) {
+	if !accepts(r.Header["Accept"], "application/json", "application/*") {
+		badRequest("the client must accept application/json").withStatus(http.StatusNotAcceptable).answer(nil).write(w)
+		return
+	}
 	body, f := h.readBody(w, r, p)
 	if f != nil {
 		f.answer(nil).write(w)

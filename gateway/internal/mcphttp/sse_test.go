@@ -98,6 +98,21 @@ func TestSSE(t *testing.T) {
 	}
 }
 
+// TestSSETakesMessagesOfClientsThatReadStreamsOnly: their answers go to the stream, and
+// Inspector's page says so.
+func TestSSETakesMessagesOfClientsThatReadStreamsOnly(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, nil)
+	s := g.open("alice")
+	got := g.send(request{path: s.path, body: `{"jsonrpc":"2.0","id":2,"method":"ping"}`}.with("Accept", "text/event-stream"))
+	if got.status != http.StatusAccepted {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if m := s.next(); m != `{"jsonrpc":"2.0","id":2,"result":{}}` {
+		t.Errorf("got %s", m)
+	}
+}
+
 func TestSSERefuses(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, func(cfg *mcphttp.Config) { cfg.MaxBody = 1000 })
