@@ -1,10 +1,11 @@
-# Needs GNU make, bash and Go. ARGS are handed to the command behind run, test and
+# Needs GNU make, bash and Go. BIN is where build puts what it builds. ARGS are handed to the command behind run, test and
 # bench; PKG narrows test: make test PKG=./gateway/internal/token ARGS='-run Replay'
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 ARGS ?=
+BIN ?= bin
 PKG ?= work
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X mcp-gateway/shared/buildinfo.version=$(VERSION)
@@ -19,7 +20,7 @@ run: ## start the gateway with a simulated Microsoft sign-in on http://localhost
 	@go run ./gateway/cmd/devstack $(ARGS)
 
 build: ## put the commands of the product into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(wildcard ./*/cmd/mcp-*)
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(wildcard ./*/cmd/mcp-*)
 
 test: ## run the tests of every module, and say what was left out
 	@GOWORK=off go -C .ci/tools build -o ../../bin/tools/ ./testrun
