@@ -110,7 +110,8 @@ func WriteFailure(w http.ResponseWriter, f Failure) {
 		// scheme, which html/template would otherwise refuse as a link.
 		Return      template.URL
 		RefreshAttr template.HTMLAttr
-	}{f, template.URL(f.Return), refreshAttr(f.Return)}, nil)
+		Delay       int
+	}{f, template.URL(f.Return), refreshAttr(f.Return), ReturnDelay}, nil)
 }
 
 // refreshAttr builds the content attribute of the timed redirect. The URL is

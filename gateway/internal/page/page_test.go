@@ -128,8 +128,8 @@ func TestFailureReturnsToTheClient(t *testing.T) {
 				refresh = attr(m, "content")
 			}
 		}
-		if refresh != "30;url="+url {
-			t.Errorf("refresh = %q, want 30 seconds and %s", refresh, url)
+		if refresh != "30;url="+url || !strings.Contains(w.Body.String(), "by itself after 30 seconds") {
+			t.Errorf("refresh = %q, want 30 seconds and %s, and a word of it: %s", refresh, url, w.Body)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func TestConsentSaysWhatIsKnown(t *testing.T) {
 		{
 			name:    "a stranger on the web",
 			consent: page.Consent{Client: "Claude", RedirectHost: "claude.ai", RedirectURI: "https://claude.ai/cb?a=1&b=2", Scopes: []string{"do things"}},
-			has:     []string{"“Claude” asks", unchecked, "<strong><code>claude.ai</code></strong>", "https://claude.ai/cb?a=1&amp;b=2", "It will be able to:", "<li>do things</li>", "and know that address"},
+			has:     []string{"<bdi>“Claude”</bdi> asks", unchecked, "<strong><code>claude.ai</code></strong>", "https://claude.ai/cb?a=1&amp;b=2", "It will be able to:", "<li>do things</li>", "and know that address"},
 			lack:    []string{checked, here, "already allowed", "described at"},
 		},
 		{
