@@ -2,61 +2,16 @@ package clients_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 )
-
-// chromium is a running browser. Each client gets a window that shares nothing
-// with the others'.
-type chromium struct{ ctx context.Context }
-
-// findChromium finds the program, or leaves the test out.
-func findChromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if program, err := exec.LookPath(name); err == nil {
-			return program
-		}
-	}
-	t.Skip("left out: Chromium (none of its commands is in PATH)")
-	return ""
-}
-
-func startChromium(t *testing.T, program string, microsoft *x509.Certificate) *chromium {
-	t.Helper()
-	key := sha256.Sum256(microsoft.RawSubjectPublicKeyInfo)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.WindowSize(1400, 1000),
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-component-update", true), chromedp.DisableGPU,
-		chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(key[:])))
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // which Chromium cannot have as root
-	}
-	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
-	ctx, leave := chromedp.NewContext(allocator)
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Errorf("the browser did not end as it should: %v", err)
-		}
-		leave()
-		stop()
-	})
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return &chromium{ctx}
-}
 
 // layout is where on Inspector's page things are, as XPath.
 type layout struct {
@@ -84,7 +39,7 @@ func openWindow(ctx context.Context, d *desktop, at layout, address string, serv
 		return nil, err
 	}
 	p := &page{layout: at, server: server}
-	p.tab, p.leave = chromedp.NewContext(d.browser.ctx, chromedp.WithNewBrowserContext())
+	p.tab, p.leave = chromedp.NewContext(d.browser, chromedp.WithNewBrowserContext())
 	err := errors.Join(served(ctx, address), chromedp.Do(p.tab)) // with the window's own time
 	if err == nil {
 		err = p.do(ctx, chromedp.Navigate(address))

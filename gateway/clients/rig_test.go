@@ -39,8 +39,8 @@ type rig struct {
 	bridge  string // the program
 	opener  string // xdg-open
 	nodes   nodes
-	browser *chromium
-	log     io.Writer // of every client
+	browser context.Context // of Chromium
+	log     io.Writer       // of every client
 }
 
 func newRig(t *testing.T) *rig {
@@ -49,7 +49,6 @@ func newRig(t *testing.T) *rig {
 		t.Skip("left out: real clients (the scripted browser is an xdg-open)")
 	}
 	r := &rig{dir: t.TempDir(), nodes: findNodes(t), log: t.Output()}
-	program := findChromium(t)
 	r.bridge = filepath.Join(r.dir, "mcp-bridge")
 	build(t, "../../bridge", r.bridge)
 	self, err := os.Executable()
@@ -61,7 +60,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.gateway = newGateway(t)
-	r.browser = startChromium(t, program, r.gateway.microsoft.Certificate())
+	r.browser = lab.Chromium(t, r.gateway.microsoft.Certificate())
 	return r
 }
 

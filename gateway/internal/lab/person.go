@@ -1,5 +1,5 @@
-// Package lab has, for tests, a person before a browser that needs no screen. No
-// code of a product imports it.
+// Package lab has, for tests, Chromium without a screen, and a person before a
+// browser that is no more than an HTTP client. No code of a product imports it.
 package lab
 
 import (
