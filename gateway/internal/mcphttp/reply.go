@@ -154,7 +154,7 @@ func (p *reply) cut() {
 
 // leave closes the connection before the answer is complete, after some last words,
 // and reports whether it did. Then the server knows nothing of the call any more, so
-// it is counted until finish; not when the gateway stops, where nobody could come back.
+// it is counted until its end; not when the gateway stops, where nobody could come back.
 func (p *reply) leave(words string) bool {
 	if !p.chunked || p.gone || p.away || !p.held.hold() {
 		return false

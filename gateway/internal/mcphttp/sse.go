@@ -22,7 +22,7 @@ const (
 	maxStreams    = 32
 	maxAllStreams = 10_000
 	// maxWaiting bounds the messages that wait for a slow reader. Requests then
-	// wait with theirs, for writeTime; who does not read until then is cut off.
+	// wait with theirs; who takes none within writeTime is cut off.
 	maxWaiting = 64
 	// writeTime is how long one write to a stream may take.
 	writeTime = 10 * time.Second
