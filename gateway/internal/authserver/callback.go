@@ -90,13 +90,13 @@ var errNotConsented = errors.New("the person who signed in has not consented")
 // finish completes the login at Microsoft and returns the client's answer: a
 // code (RFC 6749 §4.1.2). The login is in the audit trail before it.
 func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode string, login loginSecrets, now time.Time) (string, error) {
-	identity, err := s.cfg.Login.Exchange(r.Context(), upstreamCode,
+	in, err := s.cfg.Login.Exchange(r.Context(), upstreamCode,
 		entra.AuthRequest{Nonce: login.Nonce, Verifier: login.Verifier}, now)
 	if err != nil {
 		return "", err
 	}
 	// Microsoft took its time: the code's lifetime starts now.
-	now = time.Now()
+	identity, now := in.Identity, time.Now()
 	if err := s.checkConsent(r, login, identity, now); err != nil {
 		return "", err
 	}

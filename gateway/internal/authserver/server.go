@@ -83,7 +83,7 @@ type directory interface {
 
 type login interface {
 	AuthURL(ctx context.Context, req entra.AuthRequest) (string, error)
-	Exchange(ctx context.Context, code string, req entra.AuthRequest, now time.Time) (store.Identity, error)
+	Exchange(ctx context.Context, code string, req entra.AuthRequest, now time.Time) (entra.SignIn, error)
 }
 
 type exchanger interface {

@@ -62,6 +62,10 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// scopes are what the gateway asks for: an ID token ("profile" brings oid and
+// tid) and a refresh token. Nothing of the client's, and no resource.
+var scopes = []string{oidc.ScopeOpenID, "profile", "email", oidc.ScopeOfflineAccess}
+
 const (
 	defaultAuthority = "https://login.microsoftonline.com"
 	defaultPrompt    = "select_account"
@@ -78,6 +82,7 @@ type Provider struct {
 	secret      secret.Value
 	redirectURL string
 	prompt      string
+	scopes      []string
 	http        *http.Client
 	logger      *slog.Logger
 	endpoints   *cached[endpoints]
@@ -89,7 +94,7 @@ type Provider struct {
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		tenant: strings.ToLower(cfg.Tenant), clientID: strings.ToLower(cfg.ClientID), secret: cfg.ClientSecret,
-		redirectURL: cfg.RedirectURL, prompt: cfg.Prompt, http: newHTTPClient(cfg.HTTPClient), logger: cfg.Logger,
+		redirectURL: cfg.RedirectURL, prompt: cfg.Prompt, scopes: scopes, http: newHTTPClient(cfg.HTTPClient), logger: cfg.Logger,
 		endpoints: newCached[endpoints](endpointsFresh, endpointsKept),
 		keys:      newCached[[]signingKey](keysFresh, keysKept),
 	}
@@ -146,49 +151,83 @@ func (p *Provider) AuthURL(ctx context.Context, req AuthRequest) (string, error)
 	), nil
 }
 
-// Exchange redeems the code that came back for req and returns who signed in.
-// The error is an *Error.
-func (p *Provider) Exchange(ctx context.Context, code string, req AuthRequest, now time.Time) (store.Identity, error) {
+// SignIn is a person whom Microsoft lets in.
+type SignIn struct {
+	store.Identity
+	// Refresh is Microsoft's refresh token, with which Renew asks whether it still
+	// does; zero if Microsoft gave none.
+	Refresh secret.Value
+}
+
+// Exchange redeems the code that came back for req and returns who signed in
+// (RFC 6749 §4.1.3). The error is an *Error.
+func (p *Provider) Exchange(ctx context.Context, code string, req AuthRequest, now time.Time) (SignIn, error) {
 	if code == "" || req.Nonce == "" || len(req.Verifier) < minVerifier {
-		return store.Identity{}, misconfigured(codeProtocol, errors.New("the sign-in came back with no code, or has no nonce or a short verifier"))
+		return SignIn{}, misconfigured(codeProtocol, errors.New("the sign-in came back with no code, or has no nonce or a short verifier"))
 	}
+	return p.signIn(ctx, url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {p.redirectURL}, "code_verifier": {req.Verifier},
+	}, now, func(_ store.Identity, nonce string) error { return checkNonce(nonce, req.Nonce) })
+}
+
+// Renew asks whether somebody who signed in before may still come in, and who
+// they are by now (OpenID Connect Core §12). The error is an *Error:
+// KindDenied if they must sign in again, which may end in a refusal, and
+// KindUnavailable or KindMisconfigured if that cannot be known.
+func (p *Provider) Renew(ctx context.Context, before SignIn, now time.Time) (SignIn, error) {
+	after, err := p.signIn(ctx, url.Values{
+		"grant_type": {"refresh_token"}, "refresh_token": {before.Refresh.Reveal()},
+		// Without it Microsoft would answer for what was asked first, whatever this
+		// gateway asks for by now.
+		"scope": {strings.Join(p.scopes, " ")},
+	}, now, func(who store.Identity, _ string) error {
+		// Microsoft's has no nonce, that of others the first; it need not be looked
+		// at ("the ID Token SHOULD NOT have a nonce Claim").
+		if who.Tenant != before.Tenant || who.Object != before.Object {
+			return errors.New("the renewed token is about somebody else")
+		}
+		return nil
+	})
+	if err == nil && after.Refresh.IsZero() {
+		after.Refresh = before.Refresh // RFC 6749 §6: a new one is optional
+	}
+	return after, err
+}
+
+// signIn asks the token endpoint and checks whom the answer is about. accept
+// looks at what is special to the way in which it was asked.
+func (p *Provider) signIn(ctx context.Context, form url.Values, now time.Time, accept func(who store.Identity, nonce string) error) (SignIn, error) {
 	start := time.Now()
-	who, err := p.exchange(ctx, code, req, now)
-	p.report(ctx, time.Since(start), err)
-	return who, err
+	in, err := func() (SignIn, error) {
+		at, err := p.discover(ctx, now)
+		if err != nil {
+			return SignIn{}, err
+		}
+		answer, err := p.post(ctx, at, form)
+		if err != nil {
+			return SignIn{}, err
+		}
+		who, err := p.verify(ctx, at, answer.IDToken, now, accept)
+		return SignIn{Identity: who, Refresh: secret.New(answer.RefreshToken)}, err
+	}()
+	p.report(ctx, form.Get("grant_type"), time.Since(start), err)
+	if err != nil {
+		return SignIn{}, err
+	}
+	return in, nil
 }
 
-func (p *Provider) exchange(ctx context.Context, code string, req AuthRequest, now time.Time) (store.Identity, error) {
-	at, err := p.discover(ctx, now)
-	if err != nil {
-		return store.Identity{}, err
-	}
-	raw, err := p.redeem(ctx, at, code, req.Verifier)
-	if err != nil {
-		return store.Identity{}, err
-	}
-	return p.verify(ctx, at, raw, req.Nonce, now)
-}
-
-// oauth is the client of RFC 6749 at the tenant's endpoints.
+// oauth is the client of RFC 6749 §4.1.1 at the tenant's endpoints.
 func (p *Provider) oauth(at endpoints) *oauth2.Config {
 	return &oauth2.Config{
-		ClientID: p.clientID, ClientSecret: p.secret.Reveal(), RedirectURL: p.redirectURL,
-		Endpoint: oauth2.Endpoint{
-			AuthURL: at.authorize, TokenURL: at.token,
-			// To find the style out, x/oauth2 posts a refused code twice, and
-			// the second answer ("already redeemed") hides the real one.
-			AuthStyle: oauth2.AuthStyleInParams,
-		},
-		// Nothing of the client's, no resource, no offline_access: all that is
-		// needed is in the ID token ("profile" brings oid and tid).
-		Scopes: []string{oidc.ScopeOpenID, "profile", "email"},
+		ClientID: p.clientID, RedirectURL: p.redirectURL, Scopes: p.scopes,
+		Endpoint: oauth2.Endpoint{AuthURL: at.authorize},
 	}
 }
 
-// report writes the one log line of an exchange.
-func (p *Provider) report(ctx context.Context, took time.Duration, err error) {
-	attrs := []slog.Attr{slog.String("grant_type", "authorization_code"), slog.Duration("duration", took)}
+// report writes the one log line of a request for tokens.
+func (p *Provider) report(ctx context.Context, grantType string, took time.Duration, err error) {
+	attrs := []slog.Attr{slog.String("grant_type", grantType), slog.Duration("duration", took)}
 	failure, failed := errors.AsType[*Error](err)
 	if !failed {
 		p.logger.LogAttrs(ctx, slog.LevelInfo, "microsoft exchange", append(attrs, slog.String("outcome", "ok"))...)

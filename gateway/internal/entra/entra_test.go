@@ -122,7 +122,7 @@ func TestAuthURLAsksForALoginAndNothingElse(t *testing.T) {
 	}
 	want := url.Values{
 		"client_id": {clientID}, "response_type": {"code"}, "redirect_uri": {redirect}, "response_mode": {"query"},
-		"scope": {"openid profile email"}, "state": {"state"}, "nonce": {nonce}, "prompt": {"select_account"},
+		"scope": {"openid profile email offline_access"}, "state": {"state"}, "nonce": {nonce}, "prompt": {"select_account"},
 		"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"},
 	}
 	if diff := cmp.Diff(want, u.Query()); diff != "" {
@@ -166,7 +166,7 @@ func TestExchangeSendsTheCodeOnceAndSaysWhoSignedIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := store.Identity{Tenant: tenantID, Object: objectID, Name: "Ada Admin", Username: "ada@contoso.example"}
-	if diff := cmp.Diff(want, who); diff != "" {
+	if diff := cmp.Diff(want, who.Identity); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
 	wantForm := url.Values{

@@ -65,7 +65,8 @@ func (s *simulated) signIn(ctx context.Context, choice string) (store.Identity, 
 	if q := u.Query(); q.Get("error") != "" {
 		return store.Identity{}, entra.CallbackError(q)
 	}
-	return s.Exchange(ctx, u.Query().Get("code"), request, time.Now())
+	in, err := s.Exchange(ctx, u.Query().Get("code"), request, time.Now())
+	return in.Identity, err
 }
 
 func TestDemonstrationUsersSignIn(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"unicode"
 
 	"github.com/coreos/go-oidc/v3/oidc"
-	"golang.org/x/oauth2"
 
 	"mcp-gateway/gateway/internal/store"
 )
@@ -27,28 +26,9 @@ const (
 	maxText = 256
 )
 
-// redeem exchanges the code for the ID token (RFC 6749 §4.1.3). The access
-// token that comes with it is dropped: it is for Microsoft Graph.
-func (p *Provider) redeem(ctx context.Context, at endpoints, code, verifier string) (string, error) {
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, p.http)
-	answer, err := p.oauth(at).Exchange(ctx, code, oauth2.VerifierOption(verifier))
-	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		// The error itself goes no further: its text is the whole answer.
-		return "", answerError(refused.Response.StatusCode, refused.Response.Header, refused.Body)
-	}
-	if err != nil {
-		return "", unavailable(err)
-	}
-	raw, _ := answer.Extra("id_token").(string)
-	if raw == "" {
-		return "", misconfigured(codeProtocol, errors.New("the token answer has no id_token"))
-	}
-	return raw, nil
-}
-
 // verify checks the ID token as OpenID Connect Core §3.1.3.7 and Microsoft's
-// rules for claims ask, and reads who it is about.
-func (p *Provider) verify(ctx context.Context, at endpoints, raw, nonce string, now time.Time) (store.Identity, error) {
+// rules for claims ask, and reads who it is about. accept has the last word.
+func (p *Provider) verify(ctx context.Context, at endpoints, raw string, now time.Time, accept func(who store.Identity, nonce string) error) (store.Identity, error) {
 	keys := &tokenKeys{p: p, at: at, now: now}
 	token, err := oidc.NewVerifier(at.issuer, keys, &oidc.Config{
 		ClientID: p.clientID, SupportedSigningAlgs: []string{oidc.RS256},
@@ -66,10 +46,11 @@ func (p *Provider) verify(ctx context.Context, at endpoints, raw, nonce string, 
 	if err := token.Claims(&c); err != nil {
 		return store.Identity{}, misconfigured(codeToken, err)
 	}
-	if err := errors.Join(p.checkParties(token, c, at.tenant), checkTimes(token.Expiry, c.NotBefore, now), checkNonce(token.Nonce, nonce)); err != nil {
+	who := c.identity(at.issuer)
+	if err := errors.Join(p.checkParties(token, c, at.tenant), checkTimes(token.Expiry, c.NotBefore, now), accept(who, token.Nonce)); err != nil {
 		return store.Identity{}, misconfigured(codeToken, err)
 	}
-	return c.identity(at.issuer), nil
+	return who, nil
 }
 
 // claims are those of a v2.0 ID token that count here.
