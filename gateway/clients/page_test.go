@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/chromedp/chromedp"
@@ -28,26 +27,41 @@ type layout struct {
 // page is Inspector in a window of the browser, and what serves it.
 type page struct {
 	layout
-	tab    context.Context
-	leave  context.CancelFunc
-	server *exec.Cmd
+	address string
+	connect []action // has it connect
+	browser context.Context
+	tab     context.Context
+	leave   context.CancelFunc
+	server  *exec.Cmd
 }
 
 // openWindow starts what serves the page, and opens it.
-func openWindow(ctx context.Context, d *desktop, at layout, address string, server *exec.Cmd) (*page, error) {
+func openWindow(ctx context.Context, d *desktop, at layout, server *exec.Cmd, address string, connect ...action) (session, error) {
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
-	p := &page{layout: at, server: server}
-	p.tab, p.leave = chromedp.NewContext(d.browser, chromedp.WithNewBrowserContext())
-	err := errors.Join(served(ctx, address), chromedp.Do(p.tab)) // with the window's own time
+	p := &page{layout: at, address: address, connect: connect, browser: d.browser, leave: func() {}, server: server}
+	err := served(ctx, address)
 	if err == nil {
-		err = p.do(ctx, chromedp.Navigate(address))
+		err = p.begin(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
+}
+
+// begin opens the page in a new window and has it connect. It goes to the
+// gateway's page, where Inspector is allowed, and to Microsoft's, where Ada signs
+// in; then it is back and connected.
+func (p *page) begin(ctx context.Context) error {
+	p.leave()
+	p.tab, p.leave = chromedp.NewContext(p.browser, chromedp.WithNewBrowserContext())
+	if err := chromedp.Do(p.tab); err != nil { // with the window's own time
+		return err
+	}
+	return p.do(ctx, chromedp.Navigate(p.address), inTurn(p.connect...), press("//button[@name='decision' and @value='allow']"),
+		press("//button[contains(., 'ada@contoso.example')]"), either(p.connected, p.refused))
 }
 
 // served waits until something answers at the address.
@@ -159,17 +173,6 @@ func inTurn(actions ...action) action {
 	}
 }
 
-// signIn has the page connect. It goes to the gateway's page, where Inspector is
-// allowed, and to Microsoft's, where Ada signs in; then it is back and connected.
-func (p *page) signIn(ctx context.Context, connect ...action) (session, error) {
-	err := p.do(ctx, append(connect, press("//button[@name='decision' and @value='allow']"), press("//button[contains(., 'ada@contoso.example')]"),
-		either(p.connected, p.refused))...)
-	if err != nil {
-		return nil, errors.Join(err, p.close())
-	}
-	return p, nil
-}
-
 func (p *page) list(ctx context.Context) error {
 	// A page that is still being laid out may move a button from under the mouse.
 	return p.do(ctx, until("no tools are listed", func(ctx context.Context, tab *chromedp.Target) (bool, error) {
@@ -208,16 +211,13 @@ func openPage(ctx context.Context, d *desktop, c client) (session, error) {
 		"--web", "--transport", kind, "--server-url", d.gateway.url+c.address)
 	server.Env = append(server.Env, "CLIENT_PORT="+d.ports[0], "MCP_SANDBOX_PORT="+d.ports[1], "MCP_AUTO_OPEN_ENABLED=false",
 		"MCP_INSPECTOR_SECRET_STORE=file", "MCP_INSPECTOR_API_TOKEN=of-this-test")
-	p, err := openWindow(ctx, d, layout{
+	return openWindow(ctx, d, layout{
 		connected: "//*[text()='Connected']", refused: "//*[contains(text(), 'Failed to connect')]",
 		list: "//label[.='Tools']", add: "//button[contains(., 'math_add')]", other: "//button[contains(., 'math_divide')]",
 		a: "//label[starts-with(., 'a')]/following::input[1]", b: "//label[starts-with(., 'b ')]/following::input[1]", run: "//button[.='Execute Tool']",
 		sum: "//*[text()='Results']/following::*[text()='42']", failed: "//*[text()='Tool Error']",
-	}, "http://127.0.0.1:"+d.ports[0]+"?MCP_INSPECTOR_API_TOKEN=of-this-test", server)
-	if err != nil {
-		return nil, err
-	}
-	return p.signIn(ctx, press("//input[@role='switch' and starts-with(@aria-label, 'Connect')]"))
+	}, server, "http://127.0.0.1:"+d.ports[0]+"?MCP_INSPECTOR_API_TOKEN=of-this-test",
+		press("//input[@role='switch' and starts-with(@aria-label, 'Connect')]"))
 }
 
 // openDirectPage is the page of the Inspector before, which can talk to the
@@ -226,20 +226,15 @@ func openDirectPage(ctx context.Context, d *desktop, c client) (session, error) 
 	kind := map[string]string{"/mcp": "Streamable HTTP", "/sse": "SSE"}[c.address]
 	server := d.command(d.nodes.newer, filepath.Join(d.nodes.root, "inspector/node_modules/@modelcontextprotocol/inspector-client/bin/client.js"))
 	server.Env = append(server.Env, "CLIENT_PORT="+d.ports[0], "MCP_AUTO_OPEN_ENABLED=false")
-	p, err := openWindow(ctx, d, layout{
+	choose := func(field, option string) action {
+		option = "//*[@role='option' and contains(., '" + option + "')]"
+		return inTurn(press("//*[@id='"+field+"']"), press(option), hides(option))
+	}
+	return openWindow(ctx, d, layout{
 		connected: "//*[text()='Connected']", refused: "//*[contains(text(), 'Connection Error')]",
 		list: "//button[.='List Tools']", add: "//*[text()='Add']", other: "//*[text()='Divide']",
 		a: "//*[@id='a']", b: "//*[@id='b']", run: "//button[.='Run Tool']",
-		sum: "//*[contains(text(), 'Tool Result')]/following::*[text()='42']", failed: "//*[contains(text(), 'Tool Result')]/following::*[contains(text(), 'rror')]",
-	}, "http://localhost:"+d.ports[0], server)
-	if err != nil {
-		return nil, err
-	}
-	choose := func(field, option string) []action {
-		option = "//*[@role='option' and contains(., '" + option + "')]"
-		return []action{press("//*[@id='" + field + "']"), press(option), hides(option)}
-	}
-	connect := slices.Concat(choose("transport-type-select", kind), choose("connection-type-select", "Direct"),
-		[]action{write("//*[@id='sse-url-input']", d.gateway.url+c.address), press("//button[.='Connect']")})
-	return p.signIn(ctx, connect...)
+		sum: "//*[contains(text(), 'Tool Result')]/following::*[text()='42']", failed: "//h4[contains(., 'Tool Result')]/span[.='Error']",
+	}, server, "http://localhost:"+d.ports[0], choose("transport-type-select", kind), choose("connection-type-select", "Direct"),
+		write("//*[@id='sse-url-input']", d.gateway.url+c.address), press("//button[.='Connect']"))
 }
