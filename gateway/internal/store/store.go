@@ -37,6 +37,8 @@ var (
 	ErrRevoked = errors.New("revoked")
 	// ErrExpired: the value is known but its time, or its grant's, is over.
 	ErrExpired = errors.New("expired")
+	// ErrClaimed: somebody else is at it.
+	ErrClaimed = errors.New("claimed by another")
 	// ErrDisabled: an administrator has disabled the person or the client. It
 	// is an ErrRevoked, for callers to whom it is no more than that.
 	ErrDisabled = fmt.Errorf("disabled by an administrator: %w", ErrRevoked)
@@ -129,6 +131,8 @@ const (
 	// the person or the client.
 	ReasonUserDisabled   = "user_disabled"
 	ReasonClientDisabled = "client_disabled"
+	// ReasonMicrosoft: Microsoft does not let the person in any longer.
+	ReasonMicrosoft = "refused_by_microsoft"
 )
 
 // Code is an authorization code (RFC 6749 §4.1.2) not yet redeemed.
@@ -146,6 +150,9 @@ type Code struct {
 	UsedAt time.Time
 	// Failures counts wrong attempts; at MaxCodeFailures the code is burnt.
 	Failures int
+	// Account is what came with the sign-in; nil if nothing did. It is stored
+	// beside the code and does not come back with it.
+	Account *Account
 }
 
 // MaxCodeFailures wrong verifiers, redirects, clients or resources burn a code.
@@ -268,7 +275,9 @@ type Event struct {
 //	    deletes and returns it; ErrNotFound if unknown, expired or started by
 //	    another browser (then it is not consumed).
 //	CreateCode(ctx, Code) error
-//	    ErrDisabled: its person or client is.
+//	    ErrDisabled: its person or client is. A sign-in is also news of the person:
+//	    their live grants get its identity, and its account, if there is one, takes
+//	    the place of theirs.
 //	Code(ctx, Hash) (Code, error)
 //	    read only, also used and expired ones (until collected); ErrNotFound.
 //	FailCode(ctx, Hash) error
@@ -311,13 +320,31 @@ type Event struct {
 //	Consented(ctx, Consent, now) ([]string, error)
 //	    the scopes remembered for person, client and redirect URI, in the order
 //	    in which they came; none if there are none or they are expired.
+//	AccountOfToken(ctx, Hash, clientID string) (Grant, Account, error)
+//	    read only: the grant of a client's refresh token of any generation, live or
+//	    not, and its person's account, zero if there is none. ErrNotFound: unknown
+//	    token or other client.
+//	ClaimAccount(ctx, tenant, object string, until, now) (Account, error)
+//	    gives one caller the right to ask Microsoft, until the next of the following
+//	    or until is over. ErrNotFound; ErrClaimed: somebody else has it.
+//	RenewAccount(ctx, Account, Identity, now) error
+//	    stores what the one who has claimed that version was given, and gives the
+//	    person's live grants the identity. ErrConsumed, without side effects: a
+//	    sign-in or a renewal was faster.
+//	ReleaseAccount(ctx, Account) error
+//	    gives a claim back and stores CheckAt; without effect on another version.
+//	EndAccount(ctx, Account, now) ([]string, error)
+//	    deletes an account of that version and does as RevokeGrants with the person
+//	    (ReasonMicrosoft), but what they allowed is not forgotten: they did not take
+//	    it back. Another version is a sign-in that came since: no grant then.
 //	AppendEvents(ctx, []Event) error
 //	    all or none; IDs are the store's.
 //	Events(ctx, after int64, limit int) ([]Event, error)
 //	    ascending by ID.
 //	Collect(ctx, now) (int, error)
 //	    deletes what has been dead for more than 24 h: expired logins, codes,
-//	    consents, assertions and tokens, tokens of revoked grants, then ended grants without tokens. It
+//	    consents, assertions and tokens, tokens of revoked grants, then ended grants without tokens,
+//	    and accounts not checked since whose person has no live grant. It
 //	    only frees space, so it may do that in parts. Audit rows stay.
 //
 // The verbs of the administrator. Nobody disabled has a live grant: disabling
@@ -339,7 +366,8 @@ type Event struct {
 //	DisableUser(ctx, tenant, object string, now) ([]string, error)
 //	DisableClient(ctx, clientID string, now) ([]string, error)
 //	    disables, also who was never seen, and does as RevokeGrants
-//	    (ReasonUserDisabled, ReasonClientDisabled). Idempotent: the first time stays.
+//	    (ReasonUserDisabled, ReasonClientDisabled); a person's account is deleted.
+//	    Idempotent: the first time stays.
 //	EnableUser(ctx, tenant, object string) error
 //	EnableClient(ctx, clientID string) error
 //	    allows to sign in again; nothing revoked comes back. Idempotent.

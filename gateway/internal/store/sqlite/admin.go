@@ -10,8 +10,7 @@ import (
 	"mcp-gateway/gateway/internal/store"
 )
 
-// An administrator's verbs read all grants where they pick some: they are rare,
-// and an index for them would be written with every grant.
+// An administrator's verbs read all grants where they pick some: they are rare.
 
 // picked is whether a row passes a filter: ?2 to ?5, as pick orders them. The
 // name of the grant's id differs between grants and codes.
@@ -37,20 +36,16 @@ var (
 
 // revokeAll ends the live grants that a filter picks, what would become one, and
 // the consents that would let one come back without a question.
-func (t tx) revokeAll(f store.GrantFilter, reason string, now time.Time) (ids []string, err error) {
+func (t tx) revokeAll(f store.GrantFilter, reason string, now time.Time) ([]string, error) {
 	forget := []store.GrantFilter{f}
 	if f.ID != "" {
 		forget = nil // its person and client are those of the grant
 	}
-	err = t.rows(revokePicked, func(scan func(...any) error) error {
-		var g store.GrantFilter
-		err := scan(&g.ID, &g.ClientID, &g.Tenant, &g.Object)
-		ids = append(ids, g.ID)
+	ids, err := t.endPicked(f, reason, now, func(g store.GrantFilter) {
 		if f.ID != "" {
 			forget = append(forget, g)
 		}
-		return err
-	}, pick(f, now, reason)...)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +53,24 @@ func (t tx) revokeAll(f store.GrantFilter, reason string, now time.Time) (ids []
 		if err := t.forgetConsents(of); err != nil {
 			return nil, err
 		}
+	}
+	return ids, nil
+}
+
+// endPicked ends the live grants that a filter picks, and what would become
+// one. each, if not nil, is told whose and for what they were.
+func (t tx) endPicked(f store.GrantFilter, reason string, now time.Time, each func(store.GrantFilter)) (ids []string, err error) {
+	err = t.rows(revokePicked, func(scan func(...any) error) error {
+		var g store.GrantFilter
+		err := scan(&g.ID, &g.ClientID, &g.Tenant, &g.Object)
+		ids = append(ids, g.ID)
+		if each != nil {
+			each(g)
+		}
+		return err
+	}, pick(f, now, reason)...)
+	if err != nil {
+		return nil, err
 	}
 	slices.Sort(ids)
 	return ids, t.run(burnPicked, pick(f, now, store.MaxCodeFailures)...)

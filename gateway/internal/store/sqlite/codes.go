@@ -63,6 +63,14 @@ func (s *Store) CreateCode(ctx context.Context, c store.Code) error {
 		if disabled {
 			return store.ErrDisabled
 		}
+		if err := t.storeIdentity(g.Identity, string(identity), c.CreatedAt); err != nil {
+			return err
+		}
+		if c.Account != nil {
+			if err := t.storeAccount(*c.Account); err != nil {
+				return err
+			}
+		}
 		return t.run(insertCode, c.Hash[:], g.ID, g.ClientID, g.ClientName, string(identity), scopes, g.Resource,
 			micros(g.CreatedAt), micros(g.ExpiresAt), c.RedirectURI, c.Challenge, micros(c.CreatedAt), micros(c.ExpiresAt),
 			optional(c.UsedAt), c.Failures)

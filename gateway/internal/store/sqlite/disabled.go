@@ -39,6 +39,9 @@ func (s *Store) DisableUser(ctx context.Context, tenant, object string, now time
 		if err := t.run(insertDisabledUser, tenant, object, micros(now)); err != nil {
 			return nil, err
 		}
+		if err := t.run(deleteAccount, tenant, object); err != nil {
+			return nil, err
+		}
 		return t.revokeAll(store.GrantFilter{Tenant: tenant, Object: object}, store.ReasonUserDisabled, now)
 	})
 }

@@ -94,6 +94,9 @@ var collections = []query{
 		(SELECT a.hash FROM grants g JOIN access_tokens a ON a.grant_id = g.id WHERE g.revoked_at < ? LIMIT ?)`),
 	writing("collect refresh tokens of revoked grants", `DELETE FROM refresh_tokens WHERE hash IN
 		(SELECT r.hash FROM grants g JOIN refresh_tokens r ON r.grant_id = g.id WHERE g.revoked_at < ? LIMIT ?)`),
+	writing("collect accounts", `DELETE FROM accounts WHERE rowid IN
+		(SELECT a.rowid FROM accounts a WHERE a.checked_at < ?1 AND NOT EXISTS (SELECT 1 FROM grants g
+			WHERE g.identity ->> 'tid' = a.tenant AND g.identity ->> 'oid' = a.object AND g.revoked_at IS NULL AND g.expires_at >= ?1) LIMIT ?2)`),
 	writing("collect grants", `DELETE FROM grants WHERE id IN
 		(SELECT g.id FROM grants g WHERE (g.expires_at < ?1 OR g.revoked_at < ?1)
 			AND NOT EXISTS (SELECT 1 FROM access_tokens a WHERE a.grant_id = g.id)

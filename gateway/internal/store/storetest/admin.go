@@ -69,8 +69,8 @@ func usersListed(k *kit) {
 	equal(k, "an empty list", users, nil)
 
 	later := start.Add(time.Minute)
-	k.issue(of(zoe, "New", clientID, later))
 	k.issue(of(zoe, "Old", foreignID, start))
+	k.issue(of(zoe, "New", clientID, later))
 	revoked := k.issue(of(ada, "Ada", clientID, start))
 	k.wants("revoke", k.RevokeGrant(k.Context(), revoked.grant.ID, revokedByHim, start), nil)
 	k.issue(of("", "", clientID, start))

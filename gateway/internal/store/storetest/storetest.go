@@ -33,6 +33,11 @@ type Store interface {
 	UseAssertion(ctx context.Context, hash store.Hash, expiresAt time.Time) error
 	RememberConsent(ctx context.Context, c store.Consent, now time.Time) error
 	Consented(ctx context.Context, c store.Consent, now time.Time) ([]string, error)
+	AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Grant, store.Account, error)
+	ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error)
+	RenewAccount(ctx context.Context, a store.Account, who store.Identity, now time.Time) error
+	ReleaseAccount(ctx context.Context, a store.Account) error
+	EndAccount(ctx context.Context, a store.Account, now time.Time) ([]string, error)
 	AppendEvents(ctx context.Context, events []store.Event) error
 	Events(ctx context.Context, after int64, limit int) ([]store.Event, error)
 	Collect(ctx context.Context, now time.Time) (int, error)
@@ -79,6 +84,17 @@ func Run(t *testing.T, open Opener) {
 		{"a consent is remembered for its person, client and redirect URI", consentRemembered},
 		{"consents at the same time add up", consentRace},
 		{"an administrator's revocation forgets consents", consentForgotten},
+		{"an account belongs to the person of a refresh token", accountOfToken},
+		{"the account of the last sign-in takes the place of the one before", accountReplaced},
+		{"an account is claimed by one, for a while", accountClaimed},
+		{"of 64 claims of one account, one wins", accountClaimRace},
+		{"a renewal changes what is known of the person, and of nobody else", accountRenewed},
+		{"a renewal that was overtaken changes nothing", accountOvertaken},
+		{"an account that is given back is as before", accountReleased},
+		{"an end ends all that the person has", accountEnded},
+		{"an end that was overtaken ends nothing", accountEndOvertaken},
+		{"whoever is disabled has no account", accountDisabled},
+		{"an account is collected when its person has nothing left", accountCollected},
 		{"users are listed", usersListed},
 		{"clients are listed", clientsListed},
 		{"grants are listed", grantsListed},

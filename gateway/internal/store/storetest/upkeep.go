@@ -211,6 +211,20 @@ func gone(k *kit) {
 			_, err := k.RevokeToken(ctx, i.access.Hash, clientID, start)
 			return err
 		},
+		"AccountOfToken": func() error {
+			_, _, err := k.AccountOfToken(ctx, i.refresh.Hash, clientID)
+			return err
+		},
+		"ClaimAccount": func() error {
+			_, err := k.ClaimAccount(ctx, tenantA, zoe, start, start)
+			return err
+		},
+		"RenewAccount":   func() error { return k.RenewAccount(ctx, store.Account{}, store.Identity{}, start) },
+		"ReleaseAccount": func() error { return k.ReleaseAccount(ctx, store.Account{}) },
+		"EndAccount": func() error {
+			_, err := k.EndAccount(ctx, store.Account{}, start)
+			return err
+		},
 		"Users":   func() error { _, err := k.Users(ctx, start); return err },
 		"Clients": func() error { _, err := k.Clients(ctx, start); return err },
 		"Grants":  func() error { _, err := k.Grants(ctx, store.GrantFilter{}, start); return err },

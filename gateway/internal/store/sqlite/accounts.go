@@ -1,0 +1,154 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"mcp-gateway/gateway/internal/store"
+)
+
+// ofPerson picks the grants of a person (?1, ?2) by their index.
+const ofPerson = `identity ->> 'tid' = ?1 AND identity ->> 'oid' = ?2`
+
+// Most sign-ins and renewals have nothing new to say.
+var followPerson = writing("give grants an identity", `UPDATE grants SET identity = ?3
+	WHERE `+ofPerson+` AND identity <> ?3 AND revoked_at IS NULL AND expires_at > ?4`)
+
+// storeIdentity gives the live grants of a person what is known of them by now.
+func (t tx) storeIdentity(who store.Identity, encoded string, now time.Time) error {
+	return t.run(followPerson, who.Tenant, who.Object, encoded, micros(now))
+}
+
+var (
+	// A version is not used again for the same person, also if the account was
+	// deleted in between, so that whoever has claimed one finds out.
+	upsertAccount = writing("store account", `INSERT INTO accounts (tenant, object, sealed, version, checked_at, check_at)
+		VALUES (?1, ?2, ?3, ?4, ?4, ?5)
+		ON CONFLICT DO UPDATE SET sealed = excluded.sealed, version = version + 1, checked_at = excluded.checked_at,
+			check_at = excluded.check_at, claimed_until = 0`)
+	deleteAccount = writing("delete account", `DELETE FROM accounts WHERE tenant = ? AND object = ?`)
+)
+
+// storeAccount stores the account of a sign-in in place of the person's.
+func (t tx) storeAccount(a store.Account) error {
+	return t.run(upsertAccount, a.Tenant, a.Object, blob(a.Sealed), micros(a.CheckedAt), micros(a.CheckAt))
+}
+
+const accountColumns = `tenant, object, sealed, version, checked_at, check_at`
+
+// accountRow takes the columns of an account, which are NULL where there is none.
+type accountRow struct {
+	tenant, object              sql.Null[string]
+	sealed                      []byte
+	version, checkedAt, checkAt sql.Null[int64]
+}
+
+func (r *accountRow) dest() []any {
+	return []any{&r.tenant, &r.object, &r.sealed, &r.version, &r.checkedAt, &r.checkAt}
+}
+
+func (r *accountRow) decode() store.Account {
+	if !r.tenant.Valid {
+		return store.Account{}
+	}
+	return store.Account{
+		Tenant: r.tenant.V, Object: r.object.V, Sealed: r.sealed, Version: r.version.V,
+		CheckedAt: instant(r.checkedAt.V), CheckAt: instant(r.checkAt.V),
+	}
+}
+
+var selectAccountOfToken = reading("read account of token", `SELECT a.tenant, a.object, a.sealed, a.version, a.checked_at, a.check_at, `+grantColumnsOfG+`
+	FROM refresh_tokens r JOIN grants g ON g.id = r.grant_id
+	LEFT JOIN accounts a ON a.tenant = g.identity ->> 'tid' AND a.object = g.identity ->> 'oid'
+	WHERE r.hash = ? AND g.client_id = ?`)
+
+// AccountOfToken returns the grant of a client's refresh token, and the account
+// of its person.
+func (s *Store) AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Grant, store.Account, error) {
+	var grant grantRow
+	var account accountRow
+	err := tx{ctx, s.read}.row(selectAccountOfToken, grant.dest(account.dest()...), hash[:], clientID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.Grant{}, store.Account{}, store.ErrNotFound
+	}
+	if err != nil {
+		return store.Grant{}, store.Account{}, err
+	}
+	g, err := grant.decode()
+	if err != nil {
+		return store.Grant{}, store.Account{}, err
+	}
+	return g, account.decode(), nil
+}
+
+var (
+	claimAccount = writing("claim account", `UPDATE accounts SET claimed_until = ?3
+		WHERE tenant = ?1 AND object = ?2 AND claimed_until <= ?4 RETURNING `+accountColumns)
+	countAccount = writing("look for account", `SELECT count(*) FROM accounts WHERE tenant = ? AND object = ?`)
+)
+
+// ClaimAccount gives one caller the right to ask Microsoft about a person.
+func (s *Store) ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error) {
+	return write(ctx, s, func(t tx) (store.Account, error) {
+		var row accountRow
+		err := t.row(claimAccount, row.dest(), tenant, object, micros(until), micros(now))
+		if err == nil || !errors.Is(err, sql.ErrNoRows) {
+			return row.decode(), err
+		}
+		var known int
+		if err := t.row(countAccount, []any{&known}, tenant, object); err != nil {
+			return store.Account{}, err
+		}
+		if known == 0 {
+			return store.Account{}, store.ErrNotFound
+		}
+		return store.Account{}, store.ErrClaimed
+	})
+}
+
+const ofVersion = ` WHERE tenant = ?1 AND object = ?2 AND version = ?3`
+
+var (
+	renewAccount = writing("renew account", `UPDATE accounts SET sealed = ?4, checked_at = ?5, check_at = ?6,
+		version = version + 1, claimed_until = 0`+ofVersion)
+	releaseAccount = writing("release account", `UPDATE accounts SET check_at = ?4, claimed_until = 0`+ofVersion)
+	endAccount     = writing("end account", `DELETE FROM accounts`+ofVersion)
+)
+
+// RenewAccount stores what Microsoft said of a person and gave for them.
+func (s *Store) RenewAccount(ctx context.Context, a store.Account, who store.Identity, now time.Time) error {
+	encoded, err := json.Marshal(who)
+	if err != nil {
+		return fmt.Errorf("sqlite: encode identity: %w", err)
+	}
+	return s.change(ctx, func(t tx) error {
+		n, err := t.exec(renewAccount, a.Tenant, a.Object, a.Version, blob(a.Sealed), micros(a.CheckedAt), micros(a.CheckAt))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return store.ErrConsumed
+		}
+		return t.storeIdentity(who, string(encoded), now)
+	})
+}
+
+// ReleaseAccount gives a claim back.
+func (s *Store) ReleaseAccount(ctx context.Context, a store.Account) error {
+	return s.change(ctx, func(t tx) error { return t.run(releaseAccount, a.Tenant, a.Object, a.Version, micros(a.CheckAt)) })
+}
+
+// EndAccount ends what a person has whom Microsoft does not let in any longer.
+func (s *Store) EndAccount(ctx context.Context, a store.Account, now time.Time) ([]string, error) {
+	return write(ctx, s, func(t tx) ([]string, error) {
+		n, err := t.exec(endAccount, a.Tenant, a.Object, a.Version)
+		if err != nil || n == 0 {
+			return nil, err
+		}
+		return t.endPicked(store.GrantFilter{Tenant: a.Tenant, Object: a.Object}, store.ReasonMicrosoft, now, nil)
+	})
+}
