@@ -36,7 +36,7 @@ var arrows = []struct {
 	{"cmd/mcp-gateway", "internal/app internal/config internal/admin internal/keyring"},
 	// app builds all the others and alone turns the configuration into theirs.
 	{"internal/app", "internal/config internal/admin internal/authserver internal/mcphttp internal/resource internal/limit internal/grant" +
-		" internal/client internal/token internal/entra internal/catalog internal/access internal/audit internal/store/sqlite" +
+		" internal/client internal/token internal/account internal/entra internal/catalog internal/access internal/audit internal/store/sqlite" +
 		" internal/keyring internal/page internal/route internal/store"},
 	{"internal/config", ""},
 	// The edges: what a client, a browser or an administrator talks to.
@@ -48,9 +48,10 @@ var arrows = []struct {
 	{"internal/limit", ""},
 	{"internal/route", ""},
 	// The rules: what is allowed.
-	{"internal/grant", "internal/client internal/token internal/access internal/audit internal/store"},
+	{"internal/grant", "internal/client internal/token internal/account internal/access internal/audit internal/store"},
 	{"internal/client", "internal/keyring internal/store"},
 	{"internal/token", "internal/access internal/store"},
+	{"internal/account", "internal/entra internal/audit internal/keyring internal/store"},
 	{"internal/entra", "internal/store"},
 	{"internal/catalog", "internal/access"},
 	{"internal/access", "internal/store"},
@@ -81,7 +82,7 @@ var outside = []struct {
 	{"github.com/mark3labs/mcp-go", "internal/mcphttp internal/catalog cmd/bench", "the rules know nothing of the MCP library, and bench measures its own servers"},
 	{"go.yaml.in/yaml/v4", "internal/config", "there is one configuration file with one reader"},
 	{"golang.org/x/time", "internal/limit", "rate limits live in one place"},
-	{"golang.org/x/sync", "internal/app internal/client cmd/devstack", "app owns every goroutine, devstack the simulator's, and client only fetches once for all who wait"},
+	{"golang.org/x/sync", "internal/app internal/client internal/account cmd/devstack", "app owns every goroutine, devstack the simulator's, and client and account only ask once for all who wait"},
 	{"log", "", "logs are log/slog attributes"},
 	{"math/rand", "", "randomness is crypto/rand"},
 	{"math/rand/v2", "", "randomness is crypto/rand"},
@@ -103,7 +104,7 @@ var calls = []struct {
 	{"os.Exit", "cmd/", "only a command may end the process"},
 	{"net/http.ServeMux", "internal/route/", "what is served over the network is in the table of routes, with its policy"},
 	{"net/http.NewServeMux", "internal/route/ internal/admin/server.go", "what is served over the network is in the table of routes, with its policy"},
-	{".Reveal", "internal/entra/entra.go internal/entra/request.go internal/app/clients.go", "each place where a secret becomes plain text is known"},
+	{".Reveal", "internal/entra/entra.go internal/entra/request.go internal/account/account.go internal/app/clients.go", "each place where a secret becomes plain text is known"},
 }
 
 func TestImportsFollowTheArrows(t *testing.T) {

@@ -185,6 +185,8 @@ func (s *Sim) finishSignIn(w http.ResponseWriter, r *http.Request) {
 	case user == nil:
 		s.writeFailurePage(w, r, violation(50034, "sign-in page: nobody is called %q", choice))
 		return
+	case s.isDisabled(user):
+		f = refusal(50057)
 	case !req.at.admits(user):
 		f = refusal(50020)
 	case req.app.AssignmentRequired && len(user.Roles) == 0:

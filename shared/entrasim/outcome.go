@@ -32,19 +32,20 @@ type Outcome struct {
 // Fault is a way in which a server does not answer.
 type Fault int
 
-// The faults. Truncated and NoIDToken happen to an answer of the token endpoint
-// that would otherwise succeed; they use the code up.
+// The faults. Truncated, NoIDToken and NoRefreshToken happen to an answer of the
+// token endpoint that would otherwise succeed; they use the code up.
 const (
-	_             Fault = iota
-	Throttled           // 429 in plain text, with Retry-After
-	Outage              // 503 with an HTML page
-	Garbage             // 200 with text that is not JSON
-	Truncated           // 200 with half of the JSON
-	NoIDToken           // 200 without an id_token
-	SilentHeaders       // accepts the request and says nothing
-	SilentBody          // sends headers and the first bytes, then nothing
-	HangUp              // closes the connection
-	Redirected          // 307 to an address that records who follows it
+	_              Fault = iota
+	Throttled            // 429 in plain text, with Retry-After
+	Outage               // 503 with an HTML page
+	Garbage              // 200 with text that is not JSON
+	Truncated            // 200 with half of the JSON
+	NoIDToken            // 200 without an id_token
+	NoRefreshToken       // 200 without a refresh_token
+	SilentHeaders        // accepts the request and says nothing
+	SilentBody           // sends headers and the first bytes, then nothing
+	HangUp               // closes the connection
+	Redirected           // 307 to an address that records who follows it
 )
 
 type endpoint string
@@ -144,7 +145,7 @@ func (f Fault) happen(w http.ResponseWriter, r *http.Request, body []byte) {
 		write(http.StatusServiceUnavailable, "text/html", []byte("<html><body><h1>Service Unavailable</h1></body></html>"))
 	case Garbage:
 		write(http.StatusOK, "application/json; charset=utf-8", []byte("\x00 not JSON"))
-	case Truncated, NoIDToken:
+	case Truncated, NoIDToken, NoRefreshToken:
 		write(http.StatusOK, "application/json; charset=utf-8", half)
 	case SilentBody:
 		write(http.StatusOK, "application/json; charset=utf-8", half)

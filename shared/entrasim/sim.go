@@ -66,6 +66,9 @@ type Sim struct {
 	keyCount   int
 	codes      map[string]*signIn
 	refresh    map[string]*signIn
+	oneTime    bool                // refresh tokens are
+	revoked    map[*User]time.Time // what they were given before is refused
+	disabled   map[*User]bool
 	planned    map[endpoint][]Outcome
 	claims     []func(map[string]any)
 	headers    []func(map[string]any)
@@ -82,6 +85,7 @@ func New(o Options) (*Sim, error) {
 		dir: dir, now: o.Now, logger: o.Logger,
 		published: make(map[*Key]bool), planned: make(map[endpoint][]Outcome),
 		codes: make(map[string]*signIn), refresh: make(map[string]*signIn),
+		revoked: make(map[*User]time.Time), disabled: make(map[*User]bool),
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -44,7 +44,7 @@ func (s *Sim) token(w http.ResponseWriter, r *http.Request) {
 	h.Set("Pragma", "no-cache")
 	h.Set("Expires", "-1")
 	planned, diverted := s.take(tokenEndpoint)
-	late := planned.Fault == Truncated || planned.Fault == NoIDToken
+	late := planned.Fault == Truncated || planned.Fault == NoIDToken || planned.Fault == NoRefreshToken
 	if diverted && !late {
 		s.divert(w, r, planned)
 		return
@@ -58,6 +58,8 @@ func (s *Sim) token(w http.ResponseWriter, r *http.Request) {
 	switch planned.Fault {
 	case NoIDToken:
 		answer.IDToken = ""
+	case NoRefreshToken:
+		answer.RefreshToken = ""
 	case Truncated:
 		body, err := json.Marshal(answer)
 		if err != nil {
@@ -235,7 +237,7 @@ func verifies(verifier, challenge string) bool {
 }
 
 // redeemRefresh continues a sign-in. The token stays good, as Microsoft's does:
-// each use gives a new one beside it.
+// each use gives a new one beside it (but see OneTimeRefreshTokens).
 func (s *Sim) redeemRefresh(form url.Values, client tokenClient) (signIn, *failure) {
 	if form.Get("refresh_token") == "" {
 		return signIn{}, violation(900144, "token: parameter %q is missing", "refresh_token")
@@ -250,8 +252,16 @@ func (s *Sim) redeemRefresh(form url.Values, client tokenClient) (signIn, *failu
 	if f := client.mayContinue(in); f != nil {
 		return signIn{}, f
 	}
-	if !now.Before(in.issuedAt.Add(refreshIdle)) {
+	switch {
+	case s.disabled[in.user]:
+		return signIn{}, refusal(50057)
+	case !in.issuedAt.After(s.revoked[in.user]):
+		return signIn{}, refusal(50173)
+	case !now.Before(in.issuedAt.Add(refreshIdle)):
 		return signIn{}, refusal(700082)
+	}
+	if s.oneTime {
+		delete(s.refresh, form.Get("refresh_token"))
 	}
 	next := *in
 	next.nonce = "" // a nonce belongs to the first id_token only

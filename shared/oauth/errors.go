@@ -1,6 +1,9 @@
 package oauth
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // Error codes.
 const (
@@ -39,6 +42,9 @@ type Error struct {
 	Description string
 	// Status is the HTTP status, where the error is answered directly.
 	Status int
+	// RetryAfter is when it may be worth to come back, where that is known (RFC
+	// 9110 §10.2.3).
+	RetryAfter time.Duration
 
 	cause error
 }

@@ -7,7 +7,9 @@
 //
 // Where the library differs from Entra ID it stays as it is: it puts iss into the
 // answer to the browser and no nbf into the ID token, insists on PKCE, and words
-// its errors in its own way, without numbers.
+// its errors in its own way, without numbers. It gives no new refresh token for an
+// old one, or, with the argument one-time, one that ends the old: then whoever uses
+// the old one again ends both. Entra ID does neither.
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -19,7 +21,7 @@ const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 const directory = JSON.parse((await lines.next()).value)
 const [tenant] = directory.Tenants
 const [app] = directory.Apps
-const find = (username) => directory.Users.find((user) => user.Username === username)
+const find = (username) => directory.Users.find((user) => user.Username === username && !user.Gone)
 
 const server = createServer().listen(0, '127.0.0.1')
 await once(server, 'listening')
@@ -56,7 +58,8 @@ const provider = new Provider(origin, {
   conformIdTokenClaims: false, // all claims are in the ID token, not at userinfo
   subjectTypes: ['pairwise'],
   pairwiseIdentifier: (ctx, accountId, client) => hash(client.clientId, accountId),
-  findAccount: (ctx, username) => ({ accountId: username, claims: () => claimsOf(find(username)) }),
+  findAccount: (ctx, username) => find(username) && { accountId: username, claims: () => claimsOf(find(username)) },
+  rotateRefreshToken: process.argv[2] === 'one-time',
   // Nobody is asked for consent: an administrator gave it for all.
   async loadExistingGrant({ oidc }) {
     const grant = new oidc.provider.Grant({ clientId: oidc.client.clientId, accountId: oidc.session.accountId })
@@ -119,7 +122,7 @@ async function signIn(req, res) {
   if (req.method === 'POST') {
     const choice = new URLSearchParams(await text(req)).get('choice')
     const result = find(choice)
-      ? { select_account: {}, login: { accountId: choice, remember: false } }
+      ? { select_account: {}, login: { accountId: choice, remember: false }, consent: {} }
       : { error: 'access_denied', error_description: 'AADSTS65004: User declined to consent to access the app.' }
     await provider.interactionFinished(req, res, result)
     return
@@ -139,6 +142,9 @@ server.on('request', (req, res) => {
     })
     return
   }
+  // Entra ID gives a refresh token to whoever asks for offline_access; here it
+  // must be the consent page that gives it.
+  req.url = req.url.replace(/([?&]prompt=)(\w+)/, '$1$2+consent')
   for (const name of [tenant.ID, tenant.Domain]) {
     if (req.url === `/${name}/v2.0/.well-known/openid-configuration`) req.url = '/.well-known/openid-configuration'
   }

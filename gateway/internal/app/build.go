@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mcp-gateway/gateway/internal/access"
+	"mcp-gateway/gateway/internal/account"
 	"mcp-gateway/gateway/internal/audit"
 	"mcp-gateway/gateway/internal/authserver"
 	"mcp-gateway/gateway/internal/catalog"
@@ -82,17 +83,21 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 		Ring: ring, Store: db, PublicURL: cfg.PublicURL, HTTP: outside.fetch, Logger: logger,
 		Registered: registered(cfg.RegisteredClients), Policy: admission(cfg.Clients),
 	})
+	accounts := account.New(account.Config{
+		Interval: cfg.Microsoft.RecheckInterval, Grace: cfg.Microsoft.OutageGrace,
+		Login: login, Store: db, Ring: ring, Tokens: tokens, Audit: trail, Logger: logger,
+	})
 	auth, err := authserver.New(authserver.Config{
 		PublicURL: cfg.PublicURL, AuthorityOrigin: cfg.Microsoft.AuthorityHost,
 		Lifetimes: authserver.Lifetimes{
 			Consent: signInTime, Login: signInTime, Code: cfg.Tokens.CodeLifetime,
-			Grant: min(cfg.Tokens.GrantLifetime, cfg.Tokens.RefreshAbsolute), Consented: consentTime,
+			Grant: cfg.Tokens.RefreshAbsolute, Unchecked: min(account.Unchecked, cfg.Tokens.RefreshAbsolute), Consented: consentTime,
 		},
 		Scopes: pageScopes(cfg.Scopes), Introspection: len(cfg.ResourceServers) > 0,
-		Clients: clients, Login: login, Store: db, Ring: ring, Audit: trail, Address: addresses.Of, Logger: logger,
+		Clients: clients, Login: login, Accounts: accounts, Store: db, Ring: ring, Audit: trail, Address: addresses.Of, Logger: logger,
 		Grants: grant.NewDispatcher(grant.Config{
 			Issuer: cfg.PublicURL, ResourceServers: resourceServers(cfg.ResourceServers),
-			Clients: clients, Codes: db, Tokens: tokens, Audit: trail, Logger: logger,
+			Clients: clients, Codes: db, Tokens: tokens, Accounts: accounts, Audit: trail, Logger: logger,
 			IsResource: func(r string) bool { return authserver.IsResource(cfg.PublicURL, r) },
 		}),
 		Limits: limits(cfg.HTTP, addresses),
@@ -108,7 +113,7 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 		Catalog: tools, Policy: policy, Audit: trail, Ring: ring, PublicURL: cfg.PublicURL,
 		AllowedHosts: cfg.HTTP.AllowedHosts, AllowedOrigins: cfg.HTTP.AllowedOrigins, MaxBody: cfg.HTTP.MaxBodyBytes,
 		CallTimeout: cfg.HTTP.CallTimeout, MaxConcurrentPerPrincipal: cfg.HTTP.MaxConcurrentCalls,
-		SessionLifetime: cfg.Tokens.GrantLifetime, Revoked: tokens.Watch, Address: addresses.Of, Logger: logger,
+		Revoked: tokens.Watch, Address: addresses.Of, Logger: logger,
 	})
 	if err != nil {
 		return gateway{}, err

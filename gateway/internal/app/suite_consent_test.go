@@ -232,14 +232,14 @@ func nothingIsForwarded(t *testing.T, g *gateway) {
 	q := g.toMicrosoft(newBrowser(t), a)
 	for name, values := range q {
 		for _, value := range values {
-			for what, secret := range map[string]string{"client_id": a.clientID, "state": a.state, "challenge": a.verifier, "resource": g.url + "/mcp", "redirect URI": clientRedirect, "scope": "offline_access"} {
+			for what, secret := range map[string]string{"client_id": a.clientID, "state": a.state, "challenge": a.verifier, "resource": g.url + "/mcp", "redirect URI": clientRedirect} {
 				if strings.Contains(value, secret) {
 					t.Errorf("%s=%s has the client's %s", name, value, what)
 				}
 			}
 		}
 	}
-	if q.Has("resource") || q.Get("redirect_uri") != g.url+"/callback" || q.Get("client_id") != entrasim.DemoClientID {
+	if q.Has("resource") || q.Get("scope") != "openid profile email offline_access" || q.Get("redirect_uri") != g.url+"/callback" || q.Get("client_id") != entrasim.DemoClientID {
 		t.Errorf("Microsoft is asked %v", q)
 	}
 	if v := g.sim.Violations(); len(v) > 0 {

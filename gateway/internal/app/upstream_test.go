@@ -20,8 +20,10 @@ import (
 type upstream interface {
 	// authority is its address.
 	authority() string
-	// setRoles gives a person other roles, from their next sign-in on.
+	// setRoles gives a person other roles, from when they are asked about next.
 	setRoles(username string, roles ...string)
+	// dismiss ends what a person was given.
+	dismiss(username string)
 	// stop takes it down, for good.
 	stop()
 }
@@ -34,12 +36,24 @@ type upstream interface {
 // its tokens, rolls its keys, knows tenants that are not there and refuses
 // people of another tenant by itself. Only oidc-provider puts iss into its
 // answer, insists on PKCE, and keeps a sign-in to its browser.
-var upstreams = []struct {
-	name  string
-	start func(t *testing.T, url string) upstream
-}{
+var upstreams = []startUpstream{
 	{"entrasim", func(t *testing.T, url string) upstream { return startSimulator(t, url) }},
 	{"oidc-provider", func(t *testing.T, url string) upstream { return startOIDCProvider(t, url) }},
+}
+
+// oneTime are the same, where a refresh token is good once, as Microsoft's are not.
+var oneTime = []startUpstream{
+	{"entrasim, one-time refresh tokens", func(t *testing.T, url string) upstream {
+		s := startSimulator(t, url)
+		s.sim.OneTimeRefreshTokens()
+		return s
+	}},
+	{"oidc-provider, one-time refresh tokens", func(t *testing.T, url string) upstream { return startOIDCProvider(t, url, "one-time") }},
+}
+
+type startUpstream struct {
+	name  string
+	start func(t *testing.T, url string) upstream
 }
 
 // login is a gateway whose people sign in at one of the upstreams.
@@ -68,6 +82,7 @@ func startLogin(t *testing.T, start func(*testing.T, string) upstream, settings 
 
 // simulator is entrasim as a server.
 type simulator struct {
+	t       *testing.T
 	sim     *entrasim.Sim
 	address string
 	end     func()
@@ -83,7 +98,7 @@ func startSimulator(t *testing.T, url string) *simulator {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- sim.Serve(ctx, l) }()
-	s := &simulator{sim: sim, address: address, end: sync.OnceFunc(func() {
+	s := &simulator{t: t, sim: sim, address: address, end: sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -105,6 +120,13 @@ func (s *simulator) setRoles(_ string, roles ...string) {
 	})
 }
 
+func (s *simulator) dismiss(username string) {
+	s.t.Helper()
+	if err := s.sim.RevokeSessions(username); err != nil {
+		s.t.Error(err)
+	}
+}
+
 // oidcProvider is testdata/oidc-provider, a process. It ends with its standard
 // input, so that none is left behind by a test that is killed.
 type oidcProvider struct {
@@ -115,7 +137,7 @@ type oidcProvider struct {
 	end     func()
 }
 
-func startOIDCProvider(t *testing.T, url string) *oidcProvider {
+func startOIDCProvider(t *testing.T, url string, args ...string) *oidcProvider {
 	t.Helper()
 	script, err := filepath.Abs("../../../testdata/oidc-provider/entra.mjs")
 	if err != nil {
@@ -126,7 +148,7 @@ func startOIDCProvider(t *testing.T, url string) *oidcProvider {
 		t.Skip("left out: oidc-provider (run npm ci --prefix testdata/oidc-provider, and the same for testdata/conformance, on Linux)")
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
-	cmd := exec.CommandContext(ctx, node, script)
+	cmd := exec.CommandContext(ctx, node, append([]string{script}, args...)...)
 	cmd.Stderr = t.Output()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -175,6 +197,11 @@ func (p *oidcProvider) stop() { p.end() }
 func (p *oidcProvider) setRoles(username string, roles ...string) {
 	p.t.Helper()
 	p.tell(map[string]any{"Username": username, "Roles": roles})
+}
+
+func (p *oidcProvider) dismiss(username string) {
+	p.t.Helper()
+	p.tell(map[string]any{"Username": username, "Gone": true})
 }
 
 // newNode is the Node.js that the official conformance suite needs: that of a

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"mcp-gateway/gateway/internal/audit"
@@ -102,14 +101,18 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode str
 	}
 	code := token.NewCode()
 	req := login.Request
+	account, lifetime := s.cfg.Accounts.Of(in, now), s.cfg.Lifetimes.Grant
+	if account == nil {
+		lifetime = s.cfg.Lifetimes.Unchecked
+	}
 	err = s.cfg.Store.CreateCode(r.Context(), store.Code{
 		Hash: store.HashOf(code),
 		Grant: store.Grant{
 			ID: rand.Text(), ClientID: req.ClientID, ClientName: req.ClientName, Identity: identity,
-			Scopes: req.Scopes, Resource: s.cfg.PublicURL, CreatedAt: now, ExpiresAt: now.Add(s.cfg.Lifetimes.Grant),
+			Scopes: req.Scopes, Resource: s.cfg.PublicURL, CreatedAt: now, ExpiresAt: now.Add(lifetime),
 		},
 		RedirectURI: req.RedirectURI, Challenge: req.Challenge,
-		CreatedAt: now, ExpiresAt: now.Add(s.cfg.Lifetimes.Code),
+		CreatedAt: now, ExpiresAt: now.Add(s.cfg.Lifetimes.Code), Account: account,
 	})
 	if errors.Is(err, store.ErrDisabled) {
 		if auditErr := s.record(r, audit.KindLogin, audit.OutcomeDenied, "disabled", req, identity, now); auditErr != nil {
@@ -188,7 +191,7 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, req authorizatio
 		status, code, title = http.StatusServiceUnavailable, oauth.CodeTemporarilyUnavailable, "Microsoft cannot be reached at the moment"
 	case entra.KindMisconfigured:
 	}
-	if auditErr := s.record(r, audit.KindLogin, outcome, reason(upstream), req, store.Identity{}, now); auditErr != nil {
+	if auditErr := s.record(r, audit.KindLogin, outcome, upstream.Reason(), req, store.Identity{}, now); auditErr != nil {
 		s.unavailable(w, r, req.target(s.cfg.PublicURL), req.ClientName, auditErr)
 		return
 	}
@@ -210,17 +213,10 @@ func (s *Server) disabled(w http.ResponseWriter, r *http.Request, req authorizat
 	})
 }
 
-func reason(e *entra.Error) string {
-	if e.AADSTS != 0 {
-		return "AADSTS" + strconv.Itoa(e.AADSTS)
-	}
-	return e.Code
-}
-
 func details(e *entra.Error) []page.Detail {
 	var d []page.Detail
 	if e.AADSTS != 0 {
-		d = append(d, page.Detail{Name: "Microsoft's code", Value: reason(e)})
+		d = append(d, page.Detail{Name: "Microsoft's code", Value: e.Reason()})
 	}
 	if e.TraceID != "" {
 		d = append(d, page.Detail{Name: "Trace ID", Value: e.TraceID})

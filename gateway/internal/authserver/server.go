@@ -42,12 +42,13 @@ type Config struct {
 	AuthorityOrigin string
 	Lifetimes       Lifetimes
 
-	Clients directory
-	Login   login
-	Grants  exchanger
-	Store   loginStore
-	Ring    *keyring.Ring
-	Audit   auditor
+	Clients  directory
+	Login    login
+	Accounts accounts
+	Grants   exchanger
+	Store    loginStore
+	Ring     *keyring.Ring
+	Audit    auditor
 	// Address is the remote address of a request, behind trusted proxies.
 	Address func(*http.Request) netip.Addr
 	Limits  Limits
@@ -63,8 +64,9 @@ type Lifetimes struct {
 	// Code is an authorization code's: 60 seconds (at most 10 minutes, RFC
 	// 6749 §4.1.2).
 	Code time.Duration
-	// Grant is after how long the person must sign in again.
-	Grant time.Duration
+	// Grant is after how long the person must sign in again, and Unchecked the
+	// same where Microsoft cannot be asked about them meanwhile.
+	Grant, Unchecked time.Duration
 	// Consented is how long a consent is remembered: 90 days.
 	Consented time.Duration
 }
@@ -84,6 +86,11 @@ type directory interface {
 type login interface {
 	AuthURL(ctx context.Context, req entra.AuthRequest) (string, error)
 	Exchange(ctx context.Context, code string, req entra.AuthRequest, now time.Time) (entra.SignIn, error)
+}
+
+type accounts interface {
+	// Of is what to store of a sign-in, so that Microsoft can be asked again.
+	Of(in entra.SignIn, now time.Time) *store.Account
 }
 
 type exchanger interface {

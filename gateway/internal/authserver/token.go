@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,8 +45,11 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	level := slog.LevelInfo
 	if !ok {
 		public = oauth.NewError(oauth.CodeTemporarilyUnavailable, "the gateway cannot answer at the moment; try again")
+		public.RetryAfter = 2 * time.Second
 		level = slog.LevelError
-		w.Header().Set("Retry-After", "2")
+	}
+	if public.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(public.RetryAfter.Seconds()))))
 	}
 	s.cfg.Logger.Log(r.Context(), level, "request refused", slog.String("path", r.URL.Path),
 		slog.String("code", public.Code), slog.Any("error", err), slog.String("address", s.cfg.Address(r).String()))

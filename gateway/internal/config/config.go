@@ -85,6 +85,13 @@ type Microsoft struct {
 	// Prompt is what Microsoft is asked to show: "select_account" (default)
 	// or "login", which asks for the password each time.
 	Prompt string
+	// RecheckInterval is how old Microsoft's word about a person may be when one
+	// of their programs renews its token: then it is asked again. With 0 it is
+	// asked each time. Default 1 h.
+	RecheckInterval time.Duration
+	// OutageGrace is for how long after that the old word holds while Microsoft
+	// does not answer. Then programs are told to come back later. Default 4 h.
+	OutageGrace time.Duration
 }
 
 // Tokens are lifetimes.
@@ -95,12 +102,9 @@ type Tokens struct {
 	AccessLifetime time.Duration
 	// RefreshIdle is how long a refresh token works unused. Default 30 days.
 	RefreshIdle time.Duration
-	// RefreshAbsolute is how long refreshing works in all. Default 90 days.
+	// RefreshAbsolute is how long refreshing works in all, and then the person
+	// signs in again. Default 90 days.
 	RefreshAbsolute time.Duration
-	// GrantLifetime is after how long a person must sign in again. No
-	// Microsoft token is kept, so it is also how long somebody who left the
-	// company can still call tools. Default 24 h.
-	GrantLifetime time.Duration
 	// RefreshGrace is how long a used refresh token still gets its successor
 	// after the successor was used first. Default 60 s; with 0 a reply that
 	// gets lost then ends the grant.
@@ -216,18 +220,11 @@ type Log struct {
 	Format string
 }
 
-// unsurprisingGrant is the longest grant lifetime that needs no warning.
-const unsurprisingGrant = 24 * time.Hour
-
 // Warnings are what is allowed and likely not meant.
 func (c *Config) Warnings() []string {
 	var warnings []string
 	if len(c.Access) == 0 {
 		warnings = append(warnings, "access has no rule: people can sign in and nobody can call a tool")
-	}
-	if c.Tokens.GrantLifetime > unsurprisingGrant {
-		warnings = append(warnings, "tokens.grant_lifetime is "+formatDuration(c.Tokens.GrantLifetime)+
-			": somebody who leaves the company keeps access for that long")
 	}
 	return warnings
 }

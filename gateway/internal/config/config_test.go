@@ -109,10 +109,11 @@ func TestDefaults(t *testing.T) {
 		Microsoft: config.Microsoft{
 			ClientID: clientID, ClientSecret: secret.New(canary), TenantID: tenantID,
 			AuthorityHost: "https://login.microsoftonline.com", Prompt: "select_account",
+			RecheckInterval: time.Hour, OutageGrace: 4 * time.Hour,
 		},
 		Tokens: config.Tokens{
 			CodeLifetime: time.Minute, AccessLifetime: 10 * time.Minute, RefreshIdle: 30 * 24 * time.Hour,
-			RefreshAbsolute: 90 * 24 * time.Hour, GrantLifetime: 24 * time.Hour, RefreshGrace: time.Minute,
+			RefreshAbsolute: 90 * 24 * time.Hour, RefreshGrace: time.Minute,
 		},
 		HTTP: config.HTTP{
 			MaxBodyBytes: 4 << 20, CallTimeout: time.Minute, MaxConcurrentCalls: 64,
@@ -466,8 +467,6 @@ func TestWarnings(t *testing.T) {
 	}{
 		{name: "nobody may call anything", lines: "access: []",
 			want: []string{"access has no rule: people can sign in and nobody can call a tool"}},
-		{name: "a grant of three days", lines: "access: [{name: a, roles: [R], tools: [x]}]\ntokens: {grant_lifetime: 72h}",
-			want: []string{"tokens.grant_lifetime is 72h: somebody who leaves the company keeps access for that long"}},
 		{name: "nothing to warn of", lines: "access: [{name: a, roles: [R], tools: [x]}]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -104,9 +104,6 @@ func (l *loader) finishTokens() {
 	if l.good("tokens.refresh_idle", "tokens.refresh_absolute") && t.RefreshIdle > t.RefreshAbsolute {
 		l.blameLonger("tokens.refresh_idle", "tokens.refresh_absolute")
 	}
-	if l.good("tokens.access_lifetime", "tokens.grant_lifetime") && t.AccessLifetime > t.GrantLifetime {
-		l.blameLonger("tokens.access_lifetime", "tokens.grant_lifetime")
-	}
 }
 
 // blameLonger reports a part that outlives its whole, at the one of the two

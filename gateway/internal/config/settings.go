@@ -65,6 +65,12 @@ var settings = []setting{
 	one("microsoft.authority_host", "https://login.microsoftonline.com", authority, func(c *Config) *string { return &c.Microsoft.AuthorityHost }).
 		from("MICROSOFT_AUTHORITY_HOST"),
 	one("microsoft.prompt", "select_account", choice("select_account", "login"), func(c *Config) *string { return &c.Microsoft.Prompt }),
+	one("microsoft.recheck_interval", "1h", between(0, 24*time.Hour,
+		"somebody who left the company keeps access until Microsoft is asked again"),
+		func(c *Config) *time.Duration { return &c.Microsoft.RecheckInterval }),
+	one("microsoft.outage_grace", "4h", between(0, 24*time.Hour,
+		"while Microsoft does not answer, nobody knows who has left the company"),
+		func(c *Config) *time.Duration { return &c.Microsoft.OutageGrace }),
 
 	one("tokens.code_lifetime", "60s", between(10*time.Second, 10*time.Minute,
 		"a client redeems its code at once (RFC 6749 §4.1.2: at most 10 minutes)"),
@@ -78,9 +84,6 @@ var settings = []setting{
 	one("tokens.refresh_absolute", "2160h", between(time.Hour, 365*24*time.Hour,
 		"after a year at the latest a person should sign in again"),
 		func(c *Config) *time.Duration { return &c.Tokens.RefreshAbsolute }),
-	one("tokens.grant_lifetime", "24h", between(10*time.Minute, 30*24*time.Hour,
-		"no Microsoft token is kept, so somebody who left the company keeps access until the grant ends"),
-		func(c *Config) *time.Duration { return &c.Tokens.GrantLifetime }),
 	one("tokens.refresh_grace", "60s", between(0, 10*time.Minute,
 		"it is for a reply that was lost on the way, and a stolen token may be used in it"),
 		func(c *Config) *time.Duration { return &c.Tokens.RefreshGrace }),

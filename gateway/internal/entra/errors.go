@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Kind says what a failed sign-in means for the client that waits.
@@ -48,6 +49,8 @@ type Error struct {
 	// log; empty if unknown.
 	TraceID       string
 	CorrelationID string
+	// RetryAfter is how long Microsoft wants to be left alone; 0 if it did not say.
+	RetryAfter time.Duration
 	// Summary says what happened and Help what the person or an
 	// administrator can do, in plain words. Summary has only characters that
 	// an error_description may have (RFC 6749 §4.1.2.1).
@@ -68,6 +71,26 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %v", e.cause)
 	}
 	return b.String()
+}
+
+// Reason is the failure in one word, for the audit trail.
+func (e *Error) Reason() string {
+	if e.AADSTS != 0 {
+		return "AADSTS" + strconv.Itoa(e.AADSTS)
+	}
+	return e.Code
+}
+
+// Everybody reports whether the failure says nothing about this person: the next
+// one would be told the same.
+func (e *Error) Everybody() bool {
+	switch e.Code {
+	case "invalid_client", "unauthorized_client":
+		return e.Kind == KindMisconfigured
+	case "invalid_grant": // a loop (AADSTS50196) is one person's
+		return false
+	}
+	return e.Kind == KindUnavailable
 }
 
 // Unwrap returns what lies behind the error, if that was on our side.
@@ -110,7 +133,21 @@ func answerError(status int, header http.Header, body []byte) *Error {
 	}
 	f.trace = firstGUID(answer.TraceID, f.trace, header.Get("X-Ms-Request-Id"))
 	f.correlation = firstGUID(answer.CorrelationID, f.correlation)
-	return f.asError(status)
+	e := f.asError(status)
+	e.RetryAfter = retryAfterOf(header)
+	return e
+}
+
+// maxRetryAfter bounds what is believed of Retry-After.
+const maxRetryAfter = 5 * time.Minute
+
+// retryAfterOf reads seconds (RFC 9110 §10.2.3). Microsoft sends no date.
+func retryAfterOf(header http.Header) time.Duration {
+	seconds, err := strconv.ParseUint(header.Get("Retry-After"), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 }
 
 // unavailable is for an answer that did not come, or cannot be read.

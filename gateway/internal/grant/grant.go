@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mcp-gateway/gateway/internal/access"
+	"mcp-gateway/gateway/internal/account"
 	"mcp-gateway/gateway/internal/audit"
 	"mcp-gateway/gateway/internal/client"
 	"mcp-gateway/gateway/internal/store"
@@ -61,6 +62,11 @@ type tokens interface {
 	Verify(ctx context.Context, bearer string, now time.Time) (*access.Principal, error)
 }
 
+type accounts interface {
+	// Check makes sure that the person behind a refresh token may still come in.
+	Check(ctx context.Context, token store.Hash, clientID string, now time.Time) error
+}
+
 type auditor interface {
 	Append(ctx context.Context, e store.Event) error
 }
@@ -73,7 +79,9 @@ type Config struct {
 	Clients directory
 	Codes   codeStore
 	Tokens  tokens
-	Audit   auditor
+	// Accounts asks Microsoft again about people who signed in a while ago.
+	Accounts accounts
+	Audit    auditor
 	// IsResource reports whether a resource parameter names this gateway
 	// (DESIGN D18).
 	IsResource func(string) bool
@@ -182,6 +190,12 @@ func (d *Dispatcher) refused(ctx context.Context, c client.Client, req Request, 
 	case errors.Is(err, store.ErrNotFound):
 		description = "it is unknown, or was issued to another client; sign in again"
 	default:
+		if late, ok := errors.AsType[*account.UnavailableError](err); ok {
+			refusal := oauth.NewError(oauth.CodeTemporarilyUnavailable,
+				"Microsoft cannot be asked at the moment whether this person may still come in; nothing was revoked, try again later").WithCause(err)
+			refusal.RetryAfter = late.RetryAfter
+			return refusal
+		}
 		return err
 	}
 	if theft != "" {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/gateway/internal/token"
 	"mcp-gateway/shared/oauth"
 )
@@ -16,6 +17,11 @@ func (d *Dispatcher) refreshToken(ctx context.Context, c client.Client, req Requ
 		return token.Issued{}, oauth.NewError(oauth.CodeInvalidRequest, "refresh_token is missing")
 	}
 	if err := d.checkResource(req); err != nil {
+		return token.Issued{}, err
+	}
+	// Before it rotates: a client that is told to come back later, or that an
+	// administrator's mistake keeps waiting, still has a token that works.
+	if err := d.cfg.Accounts.Check(ctx, store.HashOf(req.RefreshToken), c.ID, now); err != nil {
 		return token.Issued{}, err
 	}
 	return d.cfg.Tokens.Refresh(ctx, req.RefreshToken, c.ID, now)

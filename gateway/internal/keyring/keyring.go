@@ -47,10 +47,12 @@ const (
 	BrowserPerson Purpose = "browser person v1"
 	// RequestState seals the state of a request that takes several rounds.
 	RequestState Purpose = "mcp request state v1"
+	// MicrosoftToken seals a person's Microsoft refresh token in the store.
+	MicrosoftToken Purpose = "microsoft refresh token v1"
 )
 
 // purposes are all of the above: keys are derived once, at construction.
-var purposes = []Purpose{ClientRegistration, ConsentForm, LoginState, Session, BrowserPerson, RequestState}
+var purposes = []Purpose{ClientRegistration, ConsentForm, LoginState, Session, BrowserPerson, RequestState, MicrosoftToken}
 
 // ErrOpen is returned for anything that this ring did not seal for that
 // purpose and context.
