@@ -26,7 +26,8 @@ type ClientSummary struct {
 	// Name is that of the latest grant, or at the time of disabling.
 	Name       string
 	LiveGrants int
-	// People are those who have a live grant for it.
+	// People are those who have a live grant for it. A grant that it has for
+	// itself is nobody's.
 	People     int
 	LastSignIn time.Time
 	DisabledAt time.Time

@@ -80,6 +80,10 @@ type Identity struct {
 	Guest bool `json:"guest,omitempty"`
 }
 
+// Nobody reports whether this is no person: the grant is one that a client has
+// for itself, for which nobody signed in (RFC 6749 §4.4).
+func (i Identity) Nobody() bool { return i.Object == "" }
+
 // Login is a sign-in under way at Microsoft: stored after consent, consumed
 // once by the callback.
 type Login struct {
@@ -95,8 +99,9 @@ type Login struct {
 	ExpiresAt time.Time
 }
 
-// Grant is one person's permission for one client, the root of all its
-// tokens. Revoking it ends them all.
+// Grant is one person's permission for one client, or what an administrator
+// allowed a client for itself: the root of all its tokens. Revoking it ends them
+// all.
 type Grant struct {
 	// ID is random text, safe to log.
 	ID string
@@ -104,7 +109,8 @@ type Grant struct {
 	// display.
 	ClientID   string
 	ClientName string
-	// Identity is the snapshot taken at sign-in.
+	// Identity is the snapshot taken at sign-in; Nobody where a client has the
+	// grant for itself.
 	Identity Identity
 	// Scopes granted, in request order.
 	Scopes []string
@@ -191,6 +197,17 @@ type Redemption struct {
 	// nil for a client that gets none. GrantID is filled in.
 	Access  AccessToken
 	Refresh *RefreshToken
+	// Event, if not nil, is written to the audit trail in the same transaction.
+	Event *Event
+}
+
+// OwnGrant asks for a grant that a client has for itself, with its one token
+// (RFC 6749 §4.4): no refresh token belongs to it.
+type OwnGrant struct {
+	// Grant has no Identity, and ends with its token.
+	Grant Grant
+	// Access is the token; GrantID is filled in.
+	Access AccessToken
 	// Event, if not nil, is written to the audit trail in the same transaction.
 	Event *Event
 }
@@ -290,6 +307,9 @@ type Event struct {
 //	    burnt. ErrConsumed: used before, also if it is over or burnt by now; when
 //	    the use was more than ReplayBurst ago the grant is revoked
 //	    (ReasonCodeReplay), committed, then ErrConsumed.
+//	CreateOwnGrant(ctx, OwnGrant) error
+//	    creates the grant and its token (GrantID filled in, expiry capped at the
+//	    grant's). ErrDisabled: its client is.
 //	UseAccessToken(ctx, Hash, now) (AccessToken, Grant, error)
 //	    ErrNotFound: unknown; ErrRevoked, also if expired since; ErrExpired:
 //	    token or grant expired. The first use of a generation is recorded durably
@@ -343,16 +363,17 @@ type Event struct {
 //	    ascending by ID.
 //	Collect(ctx, now) (int, error)
 //	    deletes what has been dead for more than 24 h: expired logins, codes,
-//	    consents, assertions and tokens, tokens of revoked grants, then ended grants without tokens,
-//	    and accounts not checked since whose person has no live grant. It
-//	    only frees space, so it may do that in parts. Audit rows stay.
+//	    consents and tokens, tokens of revoked grants, then ended grants without tokens,
+//	    and accounts not checked since whose person has no live grant. What a program
+//	    could pile up in a day goes after an hour: assertions, and the grants that clients had for
+//	    themselves with their tokens. It only frees space, so it may do that in parts. Audit rows stay.
 //
 // The verbs of the administrator. Nobody disabled has a live grant: disabling
-// revokes them all, and RedeemCode, which alone makes new ones, refuses. So
-// UseAccessToken and RotateRefresh need no check of their own.
+// revokes them all, and RedeemCode and CreateOwnGrant, which alone make new ones,
+// refuse. So UseAccessToken and RotateRefresh need no check of their own.
 //
 //	Users(ctx, now) ([]UserSummary, error)
-//	    by tenant and object.
+//	    by tenant and object. A client that has grants for itself is none.
 //	Clients(ctx, now) ([]ClientSummary, error)
 //	    by client id.
 //	Grants(ctx, GrantFilter, now) ([]Grant, error)
@@ -361,8 +382,9 @@ type Event struct {
 //	    ErrNotFound.
 //	RevokeGrants(ctx, GrantFilter, reason string, now) ([]string, error)
 //	    revokes the live grants picked, burns the unused codes picked, forgets
-//	    the consents of their persons and clients, and returns the IDs revoked by
-//	    this call, sorted. All is ignored.
+//	    the consents of their persons and clients (none with a grant picked by its
+//	    ID that a client has for itself), and returns the IDs revoked by this call,
+//	    sorted. All is ignored.
 //	DisableUser(ctx, tenant, object string, now) ([]string, error)
 //	DisableClient(ctx, clientID string, now) ([]string, error)
 //	    disables, also who was never seen, and does as RevokeGrants

@@ -39,10 +39,10 @@ var (
 func (t tx) revokeAll(f store.GrantFilter, reason string, now time.Time) ([]string, error) {
 	forget := []store.GrantFilter{f}
 	if f.ID != "" {
-		forget = nil // its person and client are those of the grant
+		forget = nil // its person and client are those of the grant; a client's own has no person
 	}
 	ids, err := t.endPicked(f, reason, now, func(g store.GrantFilter) {
-		if f.ID != "" {
+		if f.ID != "" && g.Object != "" {
 			forget = append(forget, g)
 		}
 	})
@@ -85,7 +85,7 @@ func (s *Store) RevokeGrants(ctx context.Context, f store.GrantFilter, reason st
 var selectUsers = reading("list users", `
 	SELECT g.tenant, g.object, coalesce(g.identity ->> 'name', ''), coalesce(g.identity ->> 'username', ''), g.live, g.latest, d.disabled_at
 	FROM (SELECT identity ->> 'tid' AS tenant, identity ->> 'oid' AS object, identity, sum(`+live+`) AS live, max(created_at) AS latest
-		FROM grants GROUP BY 1, 2) g
+		FROM grants WHERE NOT `+own+` GROUP BY 1, 2) g
 	LEFT JOIN disabled_users d ON d.tenant = g.tenant AND d.object = g.object
 	UNION ALL
 	SELECT d.tenant, d.object, d.name, d.username, 0, NULL, d.disabled_at FROM disabled_users d
@@ -111,7 +111,7 @@ func (s *Store) Users(ctx context.Context, now time.Time) (users []store.UserSum
 var selectClients = reading("list clients", `
 	SELECT g.client_id, g.client_name, g.live, g.people, g.latest, d.disabled_at
 	FROM (SELECT client_id, client_name, sum(`+live+`) AS live, max(created_at) AS latest,
-			count(DISTINCT iif(`+live+`, identity ->> 'tid' || '/' || (identity ->> 'oid'), NULL)) AS people
+			count(DISTINCT iif(`+live+` AND NOT `+own+`, identity ->> 'tid' || '/' || (identity ->> 'oid'), NULL)) AS people
 		FROM grants GROUP BY client_id) g
 	LEFT JOIN disabled_clients d ON d.client_id = g.client_id
 	UNION ALL

@@ -3,9 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"mcp-gateway/gateway/internal/store"
@@ -47,13 +45,9 @@ var insertCode = writing("insert code", `INSERT INTO codes (hash, grant_id, clie
 // CreateCode stores an authorization code.
 func (s *Store) CreateCode(ctx context.Context, c store.Code) error {
 	g := c.Grant
-	identity, err := json.Marshal(g.Identity)
+	identity, scopes, err := encodeGrant(g)
 	if err != nil {
-		return fmt.Errorf("sqlite: encode identity: %w", err)
-	}
-	scopes, err := encodeList(g.Scopes)
-	if err != nil {
-		return fmt.Errorf("sqlite: encode scopes: %w", err)
+		return err
 	}
 	return s.change(ctx, func(t tx) error {
 		var disabled bool
@@ -63,7 +57,7 @@ func (s *Store) CreateCode(ctx context.Context, c store.Code) error {
 		if disabled {
 			return store.ErrDisabled
 		}
-		if err := t.storeIdentity(g.Identity, string(identity), c.CreatedAt); err != nil {
+		if err := t.storeIdentity(g.Identity, identity, c.CreatedAt); err != nil {
 			return err
 		}
 		if c.Account != nil {
@@ -71,7 +65,7 @@ func (s *Store) CreateCode(ctx context.Context, c store.Code) error {
 				return err
 			}
 		}
-		return t.run(insertCode, c.Hash[:], g.ID, g.ClientID, g.ClientName, string(identity), scopes, g.Resource,
+		return t.run(insertCode, c.Hash[:], g.ID, g.ClientID, g.ClientName, identity, scopes, g.Resource,
 			micros(g.CreatedAt), micros(g.ExpiresAt), c.RedirectURI, c.Challenge, micros(c.CreatedAt), micros(c.ExpiresAt),
 			optional(c.UsedAt), c.Failures)
 	})

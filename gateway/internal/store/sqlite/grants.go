@@ -71,46 +71,57 @@ const (
 	// keepDead is how long after its end a record stays, so that a late use
 	// is still told apart from an unknown one.
 	keepDead = 24 * time.Hour
+	// keepPiled is the same for what a program makes without a person, as often
+	// as it likes.
+	keepPiled = time.Hour
 	// collectAtOnce rows are deleted in one request, so that callers behind
 	// it wait milliseconds.
 	collectAtOnce = 500
 )
 
 // collections delete a number of dead rows each. Tokens go before their grants.
-var collections = []query{
-	writing("collect logins", `DELETE FROM logins WHERE state IN
-		(SELECT state FROM logins WHERE expires_at < ? LIMIT ?)`),
-	writing("collect codes", `DELETE FROM codes WHERE hash IN
-		(SELECT hash FROM codes WHERE expires_at < ? LIMIT ?)`),
-	writing("collect consents", `DELETE FROM consents WHERE rowid IN
-		(SELECT rowid FROM consents WHERE expires_at < ? LIMIT ?)`),
-	writing("collect assertions", `DELETE FROM assertions WHERE hash IN
-		(SELECT hash FROM assertions WHERE expires_at < ? LIMIT ?)`),
-	writing("collect access tokens", `DELETE FROM access_tokens WHERE hash IN
-		(SELECT hash FROM access_tokens WHERE expires_at < ? LIMIT ?)`),
-	writing("collect refresh tokens", `DELETE FROM refresh_tokens WHERE hash IN
-		(SELECT hash FROM refresh_tokens WHERE expires_at < ? LIMIT ?)`),
-	writing("collect access tokens of revoked grants", `DELETE FROM access_tokens WHERE hash IN
-		(SELECT a.hash FROM grants g JOIN access_tokens a ON a.grant_id = g.id WHERE g.revoked_at < ? LIMIT ?)`),
-	writing("collect refresh tokens of revoked grants", `DELETE FROM refresh_tokens WHERE hash IN
-		(SELECT r.hash FROM grants g JOIN refresh_tokens r ON r.grant_id = g.id WHERE g.revoked_at < ? LIMIT ?)`),
-	writing("collect accounts", `DELETE FROM accounts WHERE rowid IN
+var collections = []struct {
+	keep time.Duration
+	query
+}{
+	{keepDead, writing("collect logins", `DELETE FROM logins WHERE state IN
+		(SELECT state FROM logins WHERE expires_at < ? LIMIT ?)`)},
+	{keepDead, writing("collect codes", `DELETE FROM codes WHERE hash IN
+		(SELECT hash FROM codes WHERE expires_at < ? LIMIT ?)`)},
+	{keepDead, writing("collect consents", `DELETE FROM consents WHERE rowid IN
+		(SELECT rowid FROM consents WHERE expires_at < ? LIMIT ?)`)},
+	{keepPiled, writing("collect assertions", `DELETE FROM assertions WHERE hash IN
+		(SELECT hash FROM assertions WHERE expires_at < ? LIMIT ?)`)},
+	{keepPiled, writing("collect access tokens of clients' own grants", `DELETE FROM access_tokens WHERE hash IN
+		(SELECT a.hash FROM grants g JOIN access_tokens a ON a.grant_id = g.id WHERE g.expires_at < ? AND `+own+` LIMIT ?)`)},
+	{keepPiled, writing("collect clients' own grants", `DELETE FROM grants WHERE id IN
+		(SELECT g.id FROM grants g WHERE g.expires_at < ? AND `+own+`
+			AND NOT EXISTS (SELECT 1 FROM access_tokens a WHERE a.grant_id = g.id) LIMIT ?)`)},
+	{keepDead, writing("collect access tokens", `DELETE FROM access_tokens WHERE hash IN
+		(SELECT hash FROM access_tokens WHERE expires_at < ? LIMIT ?)`)},
+	{keepDead, writing("collect refresh tokens", `DELETE FROM refresh_tokens WHERE hash IN
+		(SELECT hash FROM refresh_tokens WHERE expires_at < ? LIMIT ?)`)},
+	{keepDead, writing("collect access tokens of revoked grants", `DELETE FROM access_tokens WHERE hash IN
+		(SELECT a.hash FROM grants g JOIN access_tokens a ON a.grant_id = g.id WHERE g.revoked_at < ? LIMIT ?)`)},
+	{keepDead, writing("collect refresh tokens of revoked grants", `DELETE FROM refresh_tokens WHERE hash IN
+		(SELECT r.hash FROM grants g JOIN refresh_tokens r ON r.grant_id = g.id WHERE g.revoked_at < ? LIMIT ?)`)},
+	{keepDead, writing("collect accounts", `DELETE FROM accounts WHERE rowid IN
 		(SELECT a.rowid FROM accounts a WHERE a.checked_at < ?1 AND NOT EXISTS (SELECT 1 FROM grants g
-			WHERE g.identity ->> 'tid' = a.tenant AND g.identity ->> 'oid' = a.object AND g.revoked_at IS NULL AND g.expires_at >= ?1) LIMIT ?2)`),
-	writing("collect grants", `DELETE FROM grants WHERE id IN
+			WHERE g.identity ->> 'tid' = a.tenant AND g.identity ->> 'oid' = a.object AND g.revoked_at IS NULL AND g.expires_at >= ?1) LIMIT ?2)`)},
+	{keepDead, writing("collect grants", `DELETE FROM grants WHERE id IN
 		(SELECT g.id FROM grants g WHERE (g.expires_at < ?1 OR g.revoked_at < ?1)
 			AND NOT EXISTS (SELECT 1 FROM access_tokens a WHERE a.grant_id = g.id)
-			AND NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.grant_id = g.id) LIMIT ?2)`),
+			AND NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.grant_id = g.id) LIMIT ?2)`)},
 }
 
-// Collect deletes what has been dead for a day, some rows at a time, and
+// Collect deletes what has been dead for long enough, some rows at a time, and
 // returns how many. What it deleted before an error stays deleted.
 func (s *Store) Collect(ctx context.Context, now time.Time) (int, error) {
 	deleted := 0
-	for _, q := range collections {
+	for _, c := range collections {
 		for {
 			n, err := write(ctx, s, func(t tx) (int64, error) {
-				return t.exec(q, micros(now.Add(-keepDead)), collectAtOnce)
+				return t.exec(c.query, micros(now.Add(-c.keep)), collectAtOnce)
 			})
 			deleted += int(n)
 			if err != nil {

@@ -76,6 +76,18 @@ func (r *grantRow) dest(before ...any) []any {
 		&r.createdAt, &r.expireAt, &r.revokedAt, &r.grant.RevokedReason)
 }
 
+// encodeGrant returns the columns of a grant that are JSON.
+func encodeGrant(g store.Grant) (identity, scopes string, err error) {
+	encoded, err := json.Marshal(g.Identity)
+	if err != nil {
+		return "", "", fmt.Errorf("sqlite: encode identity: %w", err)
+	}
+	if scopes, err = encodeList(g.Scopes); err != nil {
+		return "", "", fmt.Errorf("sqlite: encode scopes: %w", err)
+	}
+	return string(encoded), scopes, nil
+}
+
 // decode returns the grant after Scan.
 func (r *grantRow) decode() (store.Grant, error) {
 	g := r.grant

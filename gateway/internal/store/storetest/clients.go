@@ -17,9 +17,9 @@ func assertionUsed(k *kit) {
 	k.wants("another assertion", k.UseAssertion(k.Context(), second, ends), nil)
 	k.reopen()
 	k.wants("a use after a restart", k.UseAssertion(k.Context(), first, ends), store.ErrConsumed)
-	k.collect("a day after its end", stored(ends).Add(day), 0)
+	k.collect("an hour after its end", stored(ends).Add(time.Hour), 0)
 	k.wants("a use after its end", k.UseAssertion(k.Context(), first, ends), store.ErrConsumed)
-	k.collect("a moment later", stored(ends).Add(day+tick), 2)
+	k.collect("a moment later", stored(ends).Add(time.Hour+tick), 2)
 }
 
 func assertionRace(k *kit) {

@@ -27,6 +27,7 @@ type Store interface {
 	FailCode(ctx context.Context, hash store.Hash) error
 	RedeemCode(ctx context.Context, r store.Redemption, now time.Time) (store.Grant, error)
 	UseAccessToken(ctx context.Context, hash store.Hash, now time.Time) (store.AccessToken, store.Grant, error)
+	CreateOwnGrant(ctx context.Context, o store.OwnGrant) error
 	RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error)
 	RevokeGrant(ctx context.Context, grantID, reason string, now time.Time) error
 	RevokeToken(ctx context.Context, hash store.Hash, clientID string, now time.Time) (store.Grant, error)
@@ -103,6 +104,12 @@ func Run(t *testing.T, open Opener) {
 		{"whoever is disabled has nothing and gets nothing", disabled},
 		{"who was never seen is disabled too", disabledUnseen},
 		{"of 64 redemptions beside a disabling none outlives it", disabledRace},
+		{"a client's own grant is created with its token", ownCreated},
+		{"a client's own grant is refused", ownRefused},
+		{"a client with a grant of its own is nobody", ownListed},
+		{"a client's own grant is revoked", ownRevoked},
+		{"of 64 own grants beside a disabling none outlives it", ownRace},
+		{"what programs pile up is collected sooner", ownCollected},
 		{"only the dead are collected", collected},
 		{"what a revoked grant leaves is collected", collectedRevoked},
 		{"a backlog is collected whole", collectedBacklog},

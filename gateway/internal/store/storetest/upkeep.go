@@ -201,7 +201,8 @@ func gone(k *kit) {
 			_, err := k.RedeemCode(ctx, store.Redemption{Code: c.Hash, Access: k.access(start)}, start)
 			return err
 		},
-		"RotateRefresh": func() error { _, err := k.RotateRefresh(ctx, k.rotation(i.refresh.Hash, start), start); return err },
+		"CreateOwnGrant": func() error { return k.CreateOwnGrant(ctx, k.own(clientID, start)) },
+		"RotateRefresh":  func() error { _, err := k.RotateRefresh(ctx, k.rotation(i.refresh.Hash, start), start); return err },
 		"UseAccessToken": func() error {
 			_, _, err := k.UseAccessToken(ctx, i.access.Hash, start)
 			return err
