@@ -17,7 +17,8 @@ import (
 	"mcp-gateway/gateway/internal/store"
 )
 
-// Principal is who is asking, through which client, as the access token says.
+// Principal is who is asking, through which client, as the access token says: a
+// person, or Nobody where the client asks for itself.
 type Principal struct {
 	store.Identity
 	// ClientID and ClientName are the MCP client; the name is for display.
@@ -55,14 +56,19 @@ const (
 	KindGroup  SubjectKind = "group"
 	KindRole   SubjectKind = "role"
 	KindTenant SubjectKind = "tenant"
+	// KindClient is a client that asks for itself, and never a person who comes
+	// through it: what a client may do with nobody there says nothing of them.
+	KindClient SubjectKind = "client"
 )
 
-// Subject is one kind of person a rule is for.
+var kinds = []SubjectKind{KindUser, KindGroup, KindRole, KindTenant, KindClient}
+
+// Subject is one kind of person, or the client, that a rule is for.
 type Subject struct {
 	Kind SubjectKind
 	// Value is an object id (user: "oid" or "tid/oid"; group), the value of
-	// an app role, or a tenant id, where "*" is everybody who can sign in. It
-	// is compared exactly; ids are lower-case.
+	// an app role, a tenant id, where "*" is everybody who can sign in, or a
+	// client_id. It is compared exactly; ids of Microsoft are lower-case.
 	Value string
 }
 
@@ -132,13 +138,13 @@ func New(rules []Rule, scopes ...Scope) (*Policy, error) {
 		}
 		names[r.Name] = true
 		if len(r.Subjects) == 0 {
-			problem("it names nobody: add a user, group, role or tenant")
+			problem("it names nobody: add a user, group, role, tenant or client")
 		}
 		for _, s := range r.Subjects {
 			if s.Value == "" {
 				problem("a %s is empty", s.Kind)
 			}
-			if !slices.Contains([]SubjectKind{KindUser, KindGroup, KindRole, KindTenant}, s.Kind) {
+			if !slices.Contains(kinds, s.Kind) {
 				problem("%q is not a kind of subject", s.Kind)
 			}
 		}
@@ -201,6 +207,10 @@ func (pol *Policy) Decide(p *Principal, tool string) Decision {
 }
 
 func (s Subject) matches(p *Principal) bool {
+	// Nobody is in no tenant, not even in "*".
+	if p.Nobody() || s.Kind == KindClient {
+		return p.Nobody() && s.Kind == KindClient && s.Value == p.ClientID
+	}
 	switch s.Kind {
 	case KindUser:
 		if tenant, object, both := strings.Cut(s.Value, "/"); both {

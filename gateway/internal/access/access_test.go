@@ -22,6 +22,12 @@ func person(change func(*access.Principal)) *access.Principal {
 	return p
 }
 
+// itself is a client that asks for itself; whatever its token said of roles and
+// groups must not count.
+func itself(clientID string, claims ...string) *access.Principal {
+	return &access.Principal{Identity: store.Identity{Roles: claims, Groups: claims}, ClientID: clientID}
+}
+
 func one(kind access.SubjectKind, value string, tools ...string) []access.Rule {
 	return []access.Rule{{Name: "r", Subjects: []access.Subject{{Kind: kind, Value: value}}, Tools: tools}}
 }
@@ -58,6 +64,17 @@ func TestDecide(t *testing.T) {
 		{name: "everybody who can sign in", rules: one(access.KindTenant, "*", "whoami"), who: person(nil), tool: "whoami", want: access.Decision{Allowed: true, Rule: "r", Reason: "rule"}},
 		{name: "a star is not everybody for roles", rules: one(access.KindRole, "*", "whoami"), who: person(nil), tool: "whoami", want: access.Decision{Reason: "no_rule"}},
 		{name: "another tenant", rules: one(access.KindTenant, object, "whoami"), who: person(nil), tool: "whoami", want: access.Decision{Reason: "no_rule"}},
+		{name: "a client that asks for itself", rules: one(access.KindClient, "ci", "math_*"), who: itself("ci"), tool: "math_add", want: access.Decision{Allowed: true, Rule: "r", Reason: "rule"}},
+		{name: "another tool of a client", rules: one(access.KindClient, "ci", "math_*"), who: itself("ci"), tool: "whoami", want: access.Decision{Reason: "no_rule"}},
+		{name: "another client", rules: one(access.KindClient, "ci", "*"), who: itself("cd"), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a client in another case is another client", rules: one(access.KindClient, "ci", "*"), who: itself("CI"), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a star is not every client", rules: one(access.KindClient, "*", "*"), who: itself("ci"), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a person who comes through the client", rules: one(access.KindClient, "ci", "*"), who: person(func(p *access.Principal) { p.ClientID = "ci" }), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a client that is called like the user", rules: one(access.KindUser, object, "*"), who: itself(object), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a client that is called like the tenant", rules: one(access.KindTenant, tenant, "*"), who: itself(tenant), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a client is not somebody who can sign in", rules: one(access.KindTenant, "*", "*"), who: itself("ci"), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a client has no role", rules: one(access.KindRole, "A", "*"), who: itself("A", "A"), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a client is in no group", rules: one(access.KindGroup, group, "*"), who: itself("ci", group), tool: "x", want: access.Decision{Reason: "no_rule"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			policy, err := access.New(tt.rules)
