@@ -119,6 +119,11 @@ func (f *faulty) RedeemCode(ctx context.Context, r store.Redemption, now time.Ti
 	return around(ctx, f, "RedeemCode", func() (store.Grant, error) { return f.db.RedeemCode(ctx, r, now) })
 }
 
+func (f *faulty) CreateOwnGrant(ctx context.Context, o store.OwnGrant) error {
+	_, err := around(ctx, f, "CreateOwnGrant", func() (struct{}, error) { return struct{}{}, f.db.CreateOwnGrant(ctx, o) })
+	return err
+}
+
 func (f *faulty) RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error) {
 	return around(ctx, f, "RotateRefresh", func() (store.Rotated, error) { return f.db.RotateRefresh(ctx, r, now) })
 }

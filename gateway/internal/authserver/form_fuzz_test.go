@@ -32,6 +32,8 @@ type takesAll struct {
 	revocation *grant.Revocation
 }
 
+func (g *takesAll) Types() []string { return nil }
+
 func (g *takesAll) Exchange(_ context.Context, req grant.Request, _ time.Time) (oauth.TokenResponse, error) {
 	g.token = &req
 	return oauth.TokenResponse{AccessToken: "a", TokenType: "Bearer"}, nil

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"mcp-gateway/gateway/internal/client"
-	"mcp-gateway/gateway/internal/grant"
 	"mcp-gateway/gateway/internal/route"
 	"mcp-gateway/shared/oauth"
 )
@@ -42,7 +41,7 @@ func (s *Server) serverMetadata() oauth.ServerMetadata {
 		ScopesSupported:                            s.scopes(),
 		ResponseTypesSupported:                     []string{"code"},
 		ResponseModesSupported:                     []string{"query"},
-		GrantTypesSupported:                        grant.Types,
+		GrantTypesSupported:                        s.cfg.Grants.Types(),
 		TokenEndpointAuthMethodsSupported:          methods,
 		TokenEndpointAuthSigningAlgValuesSupported: client.AssertionAlgorithms,
 		CodeChallengeMethodsSupported:              []string{"S256"},

@@ -86,7 +86,12 @@ func newKit(t *testing.T) *kit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clients := client.NewDirectory(client.Config{Ring: ring, Store: k.db, Policy: client.Policy{Registration: client.AdmitAll}})
+	clients := client.NewDirectory(client.Config{
+		Ring: ring, Store: k.db, Policy: client.Policy{Registration: client.AdmitAll},
+		Registered: []client.Registered{{
+			ID: "ci", Name: "CI", GrantTypes: []string{"client_credentials"}, AuthMethod: oauth.AuthMethodSecretPost, SecretHash: store.HashOf("secret"),
+		}},
+	})
 	info, err := clients.Register(oauth.ClientMetadata{RedirectURIs: []string{redirect}, ClientName: "Test client"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +133,7 @@ func (k *kit) serve() {
 	auth, err := authserver.New(authserver.Config{
 		PublicURL: "http://localhost", Clients: k.faulty.clients, Logger: logger,
 		Grants: grant.NewDispatcher(grant.Config{
+			Scope: "mcp", ClientCredentials: true,
 			Clients: k.faulty, Codes: k.faulty, Tokens: k.tokens, Audit: audit.New(k.faulty, logger), Logger: logger,
 			IsResource: func(r string) bool { return authserver.IsResource("http://localhost", r) },
 		}),

@@ -307,3 +307,28 @@ func (k *kit) checkRetry(f family, got answer, want string) {
 		k.t.Errorf("the new refresh token gets %d %q", got.status, got.Error)
 	}
 }
+
+// TestAClientsOwnTokenOrNothing: when something fails there is no grant without
+// its row, and the client, which hears of our own trouble only that, asks again.
+func TestAClientsOwnTokenOrNothing(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"ci"}, "client_secret": {"secret"}}
+	made := 0
+	for _, op := range []string{"Authenticate", "CreateOwnGrant"} {
+		for _, how := range allFaults {
+			k.checkTrouble(path{honest: true}, how, k.send(form, op, how))
+			if op == "CreateOwnGrant" && (how == lost || how == left) {
+				made++
+			}
+			if got := k.send(form, "", ""); got.status != http.StatusOK || got.RefreshToken != "" {
+				t.Errorf("%s %s: the retry gets %d %q", op, how, got.status, got.Error)
+			}
+			made++
+			grants, err := k.db.Grants(t.Context(), store.GrantFilter{ClientID: "ci"}, time.Now())
+			if err != nil || len(grants) != made || k.lastEvent() != int64(made) {
+				t.Errorf("%s %s: %d grants and %d rows, want %d: %v", op, how, len(grants), k.lastEvent(), made, err)
+			}
+		}
+	}
+}

@@ -94,6 +94,8 @@ type accounts interface {
 }
 
 type exchanger interface {
+	// Types are the grant types that Exchange serves.
+	Types() []string
 	Exchange(ctx context.Context, req grant.Request, now time.Time) (oauth.TokenResponse, error)
 	Revoke(ctx context.Context, req grant.Revocation, now time.Time) error
 	Introspect(ctx context.Context, req grant.Introspection, now time.Time) (oauth.IntrospectionResponse, error)

@@ -45,8 +45,12 @@ type Client struct {
 	URI  string
 	// RedirectURIs are where it may be answered; oauth.MatchRedirect compares.
 	RedirectURIs []string
-	// GrantTypes always have authorization_code.
+	// GrantTypes always have authorization_code, except where an administrator
+	// wrote down others; only there they can have client_credentials.
 	GrantTypes []string
+	// Scopes are those that it may have for itself, by client_credentials, besides
+	// what every token has.
+	Scopes []string
 	// ApplicationType is native or web.
 	ApplicationType string
 	// AuthMethod is how it identifies itself at the token endpoint, an
@@ -124,6 +128,11 @@ type Registered struct {
 	ID           string
 	Name         string
 	RedirectURIs []string
+	// GrantTypes default to authorization_code and refresh_token. A public client
+	// has no use for client_credentials: it is refused.
+	GrantTypes []string
+	// Scopes are as those of a Client.
+	Scopes []string
 	// AuthMethod is an oauth.AuthMethod constant. The two with a secret need
 	// SecretHash, and private_key_jwt needs JWKSURI.
 	AuthMethod string
@@ -144,9 +153,12 @@ type Directory struct {
 func NewDirectory(cfg Config) *Directory {
 	d := &Directory{cfg: cfg, listed: make(map[string]Client, len(cfg.Registered)), published: newPublications(cfg.HTTP)}
 	for _, r := range cfg.Registered {
+		if len(r.GrantTypes) == 0 {
+			r.GrantTypes = []string{grantAuthorizationCode, grantRefreshToken}
+		}
 		d.listed[r.ID] = Client{
 			ID: r.ID, Name: r.Name, RedirectURIs: r.RedirectURIs, AuthMethod: r.AuthMethod, Known: true,
-			GrantTypes: []string{grantAuthorizationCode, grantRefreshToken}, ApplicationType: applicationWeb,
+			GrantTypes: r.GrantTypes, Scopes: r.Scopes, ApplicationType: applicationWeb,
 			secret: r.SecretHash, keys: keySource{uri: r.JWKSURI},
 		}
 	}

@@ -3,7 +3,7 @@
 // cannot forget them. It also answers revocation and introspection. It refuses to
 // know HTTP; package authserver parses the request and writes the answer.
 //
-// It implements RFC 6749 §4.1.3, §5 and §6, RFC 7009 §2, RFC 7636 §4.6, RFC 7662
+// It implements RFC 6749 §4.1.3, §4.4, §5 and §6, RFC 7009 §2, RFC 7636 §4.6, RFC 7662
 // §2 and RFC 8707 §2.2.
 package grant
 
@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,10 +25,7 @@ import (
 )
 
 // Request is a parsed token request. Every field is as the client sent it;
-// parameters were checked for repetition before (RFC 6749 §3.2). There is no
-// scope: "The authorization server MAY fully or partially ignore the scope"
-// (RFC 6749 §3.3), tokens keep what the person consented to, and the answer
-// says so.
+// parameters were checked for repetition before (RFC 6749 §3.2).
 type Request struct {
 	GrantType string
 	// Client is who says to be asking, and what proves it.
@@ -44,6 +42,11 @@ type Request struct {
 
 	// refresh_token
 	RefreshToken string
+
+	// client_credentials. The other grants have no scope: "The authorization
+	// server MAY fully or partially ignore the scope" (RFC 6749 §3.3), tokens keep
+	// what the person consented to, and the answer says so.
+	Scope string
 }
 
 type directory interface {
@@ -55,7 +58,9 @@ type codeStore interface {
 	FailCode(ctx context.Context, hash store.Hash) error
 }
 
+// tokens are five methods: what this package does with tokens, each in one step.
 type tokens interface {
+	IssueOwn(ctx context.Context, g store.Grant, event *store.Event, now time.Time) (token.Issued, error)
 	Redeem(ctx context.Context, code store.Code, withRefresh bool, event *store.Event, now time.Time) (token.Issued, error)
 	Refresh(ctx context.Context, presented, clientID string, now time.Time) (token.Issued, error)
 	RevokeToken(ctx context.Context, presented, clientID string, now time.Time) (store.Grant, error)
@@ -75,7 +80,13 @@ type auditor interface {
 // ResourceServers.
 type Config struct {
 	// Issuer is the gateway's public URL.
-	Issuer  string
+	Issuer string
+	// Scope is what every token has: without it a token is good for nothing.
+	Scope string
+	// ClientCredentials: there is a client that may use this grant. Without one it
+	// is not served.
+	ClientCredentials bool
+
 	Clients directory
 	Codes   codeStore
 	Tokens  tokens
@@ -97,9 +108,6 @@ type Dispatcher struct {
 	grants map[string]func(ctx context.Context, c client.Client, req Request, now time.Time) (token.Issued, error)
 }
 
-// Types are the grant types that are served.
-var Types = []string{"authorization_code", "refresh_token"}
-
 // NewDispatcher returns a Dispatcher.
 func NewDispatcher(cfg Config) *Dispatcher {
 	d := &Dispatcher{cfg: cfg}
@@ -107,8 +115,14 @@ func NewDispatcher(cfg Config) *Dispatcher {
 		"authorization_code": d.authorizationCode,
 		"refresh_token":      d.refreshToken,
 	}
+	if cfg.ClientCredentials {
+		d.grants["client_credentials"] = d.clientCredentials
+	}
 	return d
 }
+
+// Types are the grant types that are served (RFC 8414 §2, grant_types_supported).
+func (d *Dispatcher) Types() []string { return slices.Sorted(maps.Keys(d.grants)) }
 
 // Exchange answers one token request. An error that is an *oauth.Error is for
 // the client; every other one is ours, and becomes server_error or
@@ -148,13 +162,17 @@ func (d *Dispatcher) client(ctx context.Context, given client.Credentials, now t
 		return client.Client{}, oauth.NewError(oauth.CodeInvalidClient,
 			"this client_id was not issued by this gateway, or its document cannot be used; register again").WithCause(err)
 	case errors.Is(err, client.ErrForbidden):
-		return client.Client{}, oauth.NewError(oauth.CodeUnauthorizedClient,
-			"this gateway does not let this client in; ask its administrator").WithCause(err)
+		return client.Client{}, notLetIn(err)
 	case errors.Is(err, client.ErrCredentials):
 		return client.Client{}, oauth.NewError(oauth.CodeInvalidClient,
 			"the client did not prove that it is the one it says: send the secret or assertion in the way that it registered").WithCause(err)
 	}
 	return c, err
+}
+
+// notLetIn is the answer to a client that an administrator keeps out.
+func notLetIn(err error) error {
+	return oauth.NewError(oauth.CodeUnauthorizedClient, "this gateway does not let this client in; ask its administrator").WithCause(err)
 }
 
 // checkResource refuses a token for somebody else (RFC 8707 §2.2). Missing

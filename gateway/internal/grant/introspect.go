@@ -42,12 +42,17 @@ func (d *Dispatcher) Introspect(ctx context.Context, req Introspection, now time
 	case err != nil:
 		return oauth.IntrospectionResponse{}, err
 	}
+	// A user is known by tenant and object (DESIGN D7), and where there is none it
+	// is the client that the token speaks for.
+	subject := p.Tenant + "/" + p.Object
+	if p.Nobody() {
+		subject = p.ClientID
+	}
 	d.cfg.Logger.DebugContext(ctx, "token introspected", slog.String("server", req.Server.ID), slog.String("grant", p.GrantID))
 	return oauth.IntrospectionResponse{
 		Active: true, Scope: strings.Join(p.Scopes, " "), ClientID: p.ClientID, Username: p.Username,
 		TokenType: "Bearer", ExpiresAt: p.ExpiresAt.Unix(),
-		// A user is known by tenant and object (DESIGN D7).
-		Subject: p.Tenant + "/" + p.Object, Audience: d.cfg.Issuer, Issuer: d.cfg.Issuer,
+		Subject: subject, Audience: d.cfg.Issuer, Issuer: d.cfg.Issuer,
 	}, nil
 }
 

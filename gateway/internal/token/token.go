@@ -4,7 +4,7 @@
 // logging anybody out (D5). It refuses to decide whether a token may be issued;
 // that is package grant.
 //
-// It implements RFC 6749 §5.1, §6, RFC 7009 §2.1 and the token part of RFC 6750.
+// It implements RFC 6749 §4.4.3, §5.1, §6, RFC 7009 §2.1 and the token part of RFC 6750.
 package token
 
 import (
@@ -53,9 +53,10 @@ type Config struct {
 	RefreshGrace time.Duration
 }
 
-// tokenStore is what this package needs of the store. Five methods, because a
+// tokenStore is what this package needs of the store. Six methods, because a
 // token is issued, used, rotated and revoked in one transaction each.
 type tokenStore interface {
+	CreateOwnGrant(ctx context.Context, o store.OwnGrant) error
 	RedeemCode(ctx context.Context, r store.Redemption, now time.Time) (store.Grant, error)
 	RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error)
 	UseAccessToken(ctx context.Context, hash store.Hash, now time.Time) (store.AccessToken, store.Grant, error)
@@ -130,6 +131,20 @@ func (s *Service) Redeem(ctx context.Context, code store.Code, withRefresh bool,
 		return Issued{}, fmt.Errorf("redeem code: %w", err)
 	}
 	return Issued{Access: access, ExpiresIn: record.ExpiresAt.Sub(now), Refresh: refresh, Scopes: record.Scopes, Grant: grant}, nil
+}
+
+// IssueOwn gives a client a token for itself (RFC 6749 §4.4), and none to refresh
+// it with: "A refresh token SHOULD NOT be included" (§4.4.3). The caller has chosen
+// ID, client and scopes of the grant; it ends with the token. Errors and event are
+// as those of Redeem.
+func (s *Service) IssueOwn(ctx context.Context, g store.Grant, event *store.Event, now time.Time) (Issued, error) {
+	g.Resource, g.CreatedAt, g.ExpiresAt = s.cfg.Resource, now, now.Add(s.cfg.AccessLifetime)
+	access := newValue(AccessPrefix)
+	record := store.AccessToken{Hash: store.HashOf(access), Scopes: g.Scopes, IssuedAt: now, ExpiresAt: g.ExpiresAt}
+	if err := s.store.CreateOwnGrant(ctx, store.OwnGrant{Grant: g, Access: record, Event: event}); err != nil {
+		return Issued{}, fmt.Errorf("create a client's own grant: %w", err)
+	}
+	return Issued{Access: access, ExpiresIn: s.cfg.AccessLifetime, Scopes: g.Scopes, Grant: g}, nil
 }
 
 // Refresh rotates a refresh token of a client. A client that lost the answer
