@@ -308,6 +308,22 @@ func TestIDsAndNumbersSurvive(t *testing.T) {
 	})
 }
 
+// TestAProgramCannotTakeThePlacesOfAnother: of two that ask for themselves neither
+// is a person, and each is somebody else.
+func TestAProgramCannotTakeThePlacesOfAnother(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, func(cfg *mcphttp.Config) { cfg.MaxConcurrentPerPrincipal = 1 })
+	waiting := g.start(modernCall("1", "wait", `{}`).as("ci"))
+	g.send(modernCall("2", "math_add", `{"a":1,"b":1}`).as("ci")).refused(t, http.StatusTooManyRequests, wire.CodeInternal, "too many of your requests")
+	for _, other := range []string{"deploy", "alice-ci", "bob"} {
+		if got := g.send(modernCall("1", "math_add", `{"a":1,"b":1}`).as(other)); got.text(t) != "2" {
+			t.Errorf("%s: got %s", other, got.body)
+		}
+	}
+	close(g.waits.release)
+	<-waiting
+}
+
 func TestOnePersonCannotTakeAllPlaces(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, func(cfg *mcphttp.Config) { cfg.MaxConcurrentPerPrincipal = 2 })

@@ -64,11 +64,19 @@ type slots struct {
 	taken map[person]int
 }
 
-// person is who a principal is, through whatever client (DESIGN D7).
-type person struct{ tenant, object string }
+// person is who a principal is, through whatever client (DESIGN D7); or a client
+// that asks for itself, which is not any other that does.
+type person struct{ tenant, object, client string }
+
+func personOf(p *access.Principal) person {
+	if p.Nobody() {
+		return person{client: p.ClientID}
+	}
+	return person{tenant: p.Tenant, object: p.Object}
+}
 
 func (s *slots) take(p *access.Principal) bool {
-	who := person{p.Tenant, p.Object}
+	who := personOf(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken[who] >= s.limit {
@@ -82,7 +90,7 @@ func (s *slots) take(p *access.Principal) bool {
 }
 
 func (s *slots) give(p *access.Principal) {
-	who := person{p.Tenant, p.Object}
+	who := personOf(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken[who]--; s.taken[who] == 0 {

@@ -32,12 +32,16 @@ const (
 )
 
 // principals are the bearers of the tests: alice may call everything, also
-// through another client; bob may add and wait.
+// through other clients; bob may add and wait; ci and deploy are clients that ask
+// for themselves and may call everything.
 var principals = map[string]*access.Principal{
 	"alice":       {Identity: store.Identity{Tenant: "t", Object: "alice"}, ClientID: "c1", ClientName: "Inspector", GrantID: "g1"},
 	"alice-other": {Identity: store.Identity{Tenant: "t", Object: "alice"}, ClientID: "c2", ClientName: "Cursor", GrantID: "g2"},
 	"bob":         {Identity: store.Identity{Tenant: "t", Object: "bob"}, ClientID: "c1", ClientName: "Inspector", GrantID: "g3"},
 	"carol":       {Identity: store.Identity{Tenant: "t", Object: "carol", GroupsUnknown: true}, ClientID: "c1", ClientName: "Inspector"},
+	"ci":          {ClientID: "ci", ClientName: "CI", GrantID: "g5"},
+	"deploy":      {ClientID: "deploy", ClientName: "Deploy", GrantID: "g6"},
+	"alice-ci":    {Identity: store.Identity{Tenant: "t", Object: "alice"}, ClientID: "ci", ClientName: "CI", GrantID: "g7"},
 }
 
 // gateway is a served Handler behind a bearer check of one line.
@@ -66,6 +70,7 @@ func newGatewayWith(t testing.TB, pack catalog.Pack, change func(*mcphttp.Config
 	policy, err := access.New([]access.Rule{
 		{Name: "everything", Subjects: []access.Subject{{Kind: access.KindUser, Value: "alice"}}, Tools: []string{"*"}},
 		{Name: "some", Subjects: []access.Subject{{Kind: access.KindUser, Value: "bob"}}, Tools: []string{"math_add", "wait"}},
+		{Name: "programs", Subjects: []access.Subject{{Kind: access.KindClient, Value: "ci"}, {Kind: access.KindClient, Value: "deploy"}}, Tools: []string{"*"}},
 		{Name: "group", Subjects: []access.Subject{{Kind: access.KindGroup, Value: "g"}}, Tools: []string{"math_add"}},
 	})
 	if err != nil {

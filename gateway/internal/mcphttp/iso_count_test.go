@@ -7,7 +7,7 @@ func TestStreamsOfAllAreBounded(t *testing.T) {
 	ss := newStreams()
 	for i := range maxAllStreams {
 		p := principalNumber(i / maxStreams)
-		who := person{p.Tenant, p.Object}
+		who := personOf(p)
 		if i%2 == 0 {
 			if !ss.take(who) {
 				t.Fatalf("stream %d is refused", i)
@@ -17,7 +17,7 @@ func TestStreamsOfAllAreBounded(t *testing.T) {
 		}
 	}
 	p := principalNumber(-1)
-	who := person{p.Tenant, p.Object}
+	who := personOf(p)
 	if ss.take(who) {
 		t.Error("there is one more without a name")
 	}
@@ -25,7 +25,7 @@ func TestStreamsOfAllAreBounded(t *testing.T) {
 		t.Error("there is one more with a name")
 	}
 	first := principalNumber(0)
-	ss.give(person{first.Tenant, first.Object})
+	ss.give(personOf(first))
 	if !ss.take(who) || ss.take(who) {
 		t.Error("the place of one that ended is not given, or twice")
 	}
@@ -34,7 +34,7 @@ func TestStreamsOfAllAreBounded(t *testing.T) {
 func TestStreamsOfOnePersonAreCountedTogether(t *testing.T) {
 	t.Parallel()
 	ss, p := newStreams(), principalNumber(1)
-	who := person{p.Tenant, p.Object}
+	who := personOf(p)
 	other := *p
 	other.ClientID = "another client"
 	for range maxStreams / 2 {

@@ -64,7 +64,10 @@ func newLively(t *testing.T, change func(*mcphttp.Config)) *lively {
 	}
 	policy, err := access.New([]access.Rule{{
 		Name: "everybody", Tools: []string{"*"},
-		Subjects: []access.Subject{{Kind: access.KindUser, Value: "alice"}, {Kind: access.KindUser, Value: "bob"}},
+		Subjects: []access.Subject{
+			{Kind: access.KindUser, Value: "alice"}, {Kind: access.KindUser, Value: "bob"},
+			{Kind: access.KindClient, Value: "ci"}, {Kind: access.KindClient, Value: "deploy"},
+		},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -10,13 +10,15 @@ import (
 	"mcp-gateway/shared/wire"
 )
 
-// Two people, two clients of one person and two sessions of one client use the same
-// request ids and progress tokens at the same time.
+// Two people, two clients of one person, two sessions of one client and two clients
+// that ask for themselves use the same request ids and progress tokens at the same
+// time.
 func TestNoStreamCarriesWhatBelongsToAnotherUnlikeInTheLibrary(t *testing.T) {
 	t.Parallel()
 	g := newLively(t, nil)
 	one := g.begin("alice")
 	two, other, bob := g.begin("alice"), g.begin("alice-other"), g.begin("bob")
+	ci, deploy := g.begin("ci"), g.begin("deploy")
 	const extra = `"progressToken":1,"io.modelcontextprotocol/logLevel":"debug",`
 	calls := map[string]request{
 		"the session": one.script("1", "the session", "1"), "another call of the session": one.script("2", "another call of the session", "1"),
@@ -24,6 +26,9 @@ func TestNoStreamCarriesWhatBelongsToAnotherUnlikeInTheLibrary(t *testing.T) {
 		"another person": bob.script("1", "another person", "1"),
 		"a modern call":  modernScript("1", "a modern call", extra), "another modern call": modernScript("1", "another modern call", extra),
 		"another person's modern call": modernScript("1", "another person's modern call", extra).as("bob"),
+		"a program":                    ci.script("1", "a program", "1"), "another program": deploy.script("1", "another program", "1"),
+		"a program's modern call":       modernScript("1", "a program's modern call", extra).as("ci"),
+		"another program's modern call": modernScript("1", "another program's modern call", extra).as("deploy"),
 	}
 	get := g.live(one.get("")).primed()
 	sse := g.open("alice")
@@ -65,11 +70,11 @@ func cancels(id string) string {
 func TestNobodyCancelsTheCallOfAnotherUnlikeInTheLibrary(t *testing.T) {
 	t.Parallel()
 	g := newLively(t, nil)
-	one := g.begin("alice")
+	one, ci := g.begin("alice"), g.begin("ci")
 	sse := g.open("alice")
-	answers := []func() *live{g.start(one.script("7", "legacy", "")), g.start(modernScript("7", "modern", ""))}
+	answers := []func() *live{g.start(one.script("7", "legacy", "")), g.start(modernScript("7", "modern", "")), g.start(ci.script("7", "program", ""))}
 	sse.post(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"script","arguments":{"key":"sse"}}}`)
-	for _, key := range []string{"legacy", "modern", "sse"} {
+	for _, key := range []string{"legacy", "modern", "sse", "program"} {
 		g.say(key, key)
 	}
 	another := g.open("bob")
@@ -78,6 +83,8 @@ func TestNobodyCancelsTheCallOfAnotherUnlikeInTheLibrary(t *testing.T) {
 	for name, r := range map[string]request{
 		"another person's session":    g.begin("bob").message(cancels("7")),
 		"another client's session":    g.begin("alice-other").message(cancels("7")),
+		"another program's session":   g.begin("deploy").message(cancels("7")),
+		"a person through a program":  g.begin("alice-ci").message(cancels("7")),
 		"another session":             g.begin("alice").message(cancels("7")),
 		"the id as a string":          one.message(cancels(`"7"`)),
 		"a modern client":             modern,
@@ -90,7 +97,7 @@ func TestNobodyCancelsTheCallOfAnotherUnlikeInTheLibrary(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 	}
-	for _, key := range []string{"legacy", "modern", "sse"} {
+	for _, key := range []string{"legacy", "modern", "sse", "program"} {
 		g.finish(key)
 	}
 	for _, answer := range answers {
@@ -118,6 +125,7 @@ func TestASessionIsOnePersonsThroughOneClientOnEveryMethodUnlikeInTheLibrary(t *
 	g := newLively(t, nil)
 	elsewhere := newLively(t, nil).begin("alice").id // under another key
 	mine := g.begin("alice")
+	program, through := g.begin("ci"), g.begin("alice-ci")
 	over := g.begin("alice")
 	end := over.message("")
 	end.method = http.MethodDelete
@@ -134,6 +142,9 @@ func TestASessionIsOnePersonsThroughOneClientOnEveryMethodUnlikeInTheLibrary(t *
 	}{
 		"another person":           {"bob", mine.id, http.StatusNotFound, none},
 		"another client":           {"alice-other", mine.id, http.StatusNotFound, none},
+		"another program":          {"deploy", program.id, http.StatusNotFound, none},
+		"a person for a program":   {"alice-ci", program.id, http.StatusNotFound, none},
+		"a program for a person":   {"ci", through.id, http.StatusNotFound, none},
 		"an invented id":           {"alice", "11111111-2222-3333-4444-555555555555", http.StatusNotFound, none},
 		"an id with one bit wrong": {"alice", string(flipped), http.StatusNotFound, none},
 		"an id cut short":          {"alice", mine.id[:len(mine.id)-4], http.StatusNotFound, none},
@@ -155,8 +166,10 @@ func TestASessionIsOnePersonsThroughOneClientOnEveryMethodUnlikeInTheLibrary(t *
 		}
 	}
 	t.Run("and it goes on for its own", func(t *testing.T) {
-		if got := g.send(mine.request("1", "ping", "{}")); got.status != http.StatusOK {
-			t.Errorf("%d %s", got.status, got.body)
+		for _, s := range []session{mine, program, through} {
+			if got := g.send(s.request("1", "ping", "{}")); got.status != http.StatusOK {
+				t.Errorf("%s: %d %s", s.user, got.status, got.body)
+			}
 		}
 	})
 }

@@ -46,6 +46,7 @@ func TestAStateIsOfUseForItsRequestOnly(t *testing.T) {
 	elsewhere := newLively(t, nil)
 	state := member(g.send(inRounds("1", "form", canAll, "")).body, "result", "requestState")
 	foreign := member(elsewhere.send(inRounds("1", "form", canAll, "")).body, "result", "requestState")
+	programs := member(g.send(inRounds("1", "form", canAll, "").as("ci")).body, "result", "requestState")
 	flipped := []byte(state)
 	flipped[len(flipped)/2] ^= 1
 	with := func(ask, state string) request {
@@ -60,6 +61,8 @@ func TestAStateIsOfUseForItsRequestOnly(t *testing.T) {
 	}{
 		"of another person":            {with("form", state).as("bob"), reason},
 		"of the person's other client": {with("form", state).as("alice-other"), reason},
+		"of another program":           {with("form", programs).as("deploy"), reason},
+		"of a person for a program":    {with("form", programs).as("alice-ci"), reason},
 		"of other arguments":           {with("url", state), reason},
 		"of another tool":              {other.with("Mcp-Name", "burst"), reason},
 		"of another gateway":           {with("form", foreign), reason},

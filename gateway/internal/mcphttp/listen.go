@@ -95,7 +95,7 @@ func (h *Handler) listen(w http.ResponseWriter, r *http.Request, x *exchange) {
 		badRequest("the client must accept text/event-stream").withStatus(http.StatusNotAcceptable).answer(x.msg.ID).write(w)
 		return
 	}
-	who := person{x.principal.Tenant, x.principal.Object}
+	who := personOf(x.principal)
 	if !h.streams.take(who) {
 		busy.answer(x.msg.ID).write(w)
 		return

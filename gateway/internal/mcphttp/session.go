@@ -112,8 +112,9 @@ func (ss *sessions) end(s session, now time.Time) {
 	ss.order = append(ss.order, s.id)
 }
 
-// owner is the context that a session is sealed in: the person and the client,
-// each with its length before it, so that no two owners are alike.
+// owner is the context that a session is sealed in: the person, empty for a client
+// that asks for itself, and the client, each with its length before it, so that no
+// two owners are alike.
 func owner(p *access.Principal) []byte {
 	context := make([]byte, 0, 3*4+len(p.Tenant)+len(p.Object)+len(p.ClientID))
 	for _, part := range []string{p.Tenant, p.Object, p.ClientID} {

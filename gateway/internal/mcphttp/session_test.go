@@ -39,7 +39,7 @@ func TestNoTwoOwnersAreAlike(t *testing.T) {
 	t.Parallel()
 	seen := make(map[string][3]string)
 	for _, parts := range [][3]string{
-		{"t", "o", "c"}, {"to", "", "c"}, {"", "to", "c"}, {"t", "oc", ""}, {"t", "", "oc"}, {"", "", "toc"}, {"toc", "", ""},
+		{"t", "o", "c"}, {"", "", "c"}, {"", "", "d"}, {"to", "", "c"}, {"", "to", "c"}, {"t", "oc", ""}, {"t", "", "oc"}, {"", "", "toc"}, {"toc", "", ""},
 	} {
 		p := &access.Principal{ClientID: parts[2]}
 		p.Tenant, p.Object = parts[0], parts[1]

@@ -62,7 +62,7 @@ func newStreams() *streams {
 // are too many.
 func (ss *streams) begin(p *access.Principal) (name string, s *stream) {
 	s = &stream{
-		owner: string(owner(p)), who: person{p.Tenant, p.Object},
+		owner: string(owner(p)), who: personOf(p),
 		out: newQueue(maxWaiting),
 	}
 	_, _ = rand.Read(s.id[:])

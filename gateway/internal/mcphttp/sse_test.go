@@ -267,7 +267,15 @@ func TestSSEStreamsOfOnePersonAreBounded(t *testing.T) {
 	if got := g.send(request{path: "/sse", method: http.MethodGet}); got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" {
 		t.Errorf("one more: %d %v", got.status, got.header)
 	}
-	g.open("bob") // somebody else is not held up
+	for range 32 {
+		g.open("ci")
+	}
+	if got := g.send(request{user: "ci", path: "/sse", method: http.MethodGet}); got.status != http.StatusTooManyRequests {
+		t.Errorf("one more of a program: %d %v", got.status, got.header)
+	}
+	for _, other := range []string{"bob", "deploy"} { // somebody else is not held up
+		g.open(other)
+	}
 	first.leave()
 	for g.send(request{path: first.path, body: `{"jsonrpc":"2.0","method":"x"}`}).status != http.StatusNotFound {
 		time.Sleep(time.Millisecond) // until the gateway knows

@@ -73,7 +73,7 @@ func (ss *states) unuse(s *state, now time.Time) {
 
 // make makes room for a new state, if there is none, and the state.
 func (ss *states) make(id sessionID, p *access.Principal) *state {
-	s := newState(string(owner(p)), person{p.Tenant, p.Object})
+	s := newState(string(owner(p)), personOf(p))
 	s.use.id = id
 	others := ss.persons[s.who]
 	if len(others) >= maxStatesPerPerson {

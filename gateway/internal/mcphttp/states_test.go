@@ -52,13 +52,28 @@ func TestSessionsThatNobodyUsesMakeRoom(t *testing.T) {
 			for i := range 3 * maxStatesPerPerson {
 				leave(ss.once(t, i, p, now.Add(time.Duration(i)*time.Second)))
 			}
-			if len(ss.all) != maxStatesPerPerson || ss.idle.Len() != maxStatesPerPerson || len(ss.persons[person{"t", p.Object}]) != maxStatesPerPerson {
+			if len(ss.all) != maxStatesPerPerson || ss.idle.Len() != maxStatesPerPerson || len(ss.persons[personOf(p)]) != maxStatesPerPerson {
 				t.Errorf("%d sessions are remembered, %d of them unused, of %d persons", len(ss.all), ss.idle.Len(), len(ss.persons))
 			}
 			if ss.knows(2*maxStatesPerPerson-1) || !ss.knows(2*maxStatesPerPerson) {
 				t.Error("it is not those which nobody has used for the longest time that made room")
 			}
 		})
+	}
+}
+
+// TestTwoClientsThatAskForThemselvesAreTwo: what one leaves behind makes no room
+// for the other, and is not what the other loses.
+func TestTwoClientsThatAskForThemselvesAreTwo(t *testing.T) {
+	t.Parallel()
+	now, ss := time.Now(), newStates()
+	one, two := &access.Principal{ClientID: "one"}, &access.Principal{ClientID: "two"}
+	ss.once(t, 0, two, now)
+	for i := range 2 * maxStatesPerPerson {
+		ss.once(t, i+1, one, now)
+	}
+	if !ss.knows(0) || len(ss.persons[personOf(one)]) != maxStatesPerPerson || len(ss.persons[personOf(two)]) != 1 {
+		t.Errorf("%d sessions are remembered, of %d", len(ss.all), len(ss.persons))
 	}
 }
 

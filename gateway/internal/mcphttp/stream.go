@@ -23,7 +23,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, p *access.Principa
 		f.answer(nil).write(w)
 		return
 	}
-	who := person{p.Tenant, p.Object}
+	who := personOf(p)
 	if !h.streams.take(who) {
 		leave()
 		busy.answer(nil).write(w)
