@@ -96,8 +96,9 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 		Scopes: pageScopes(cfg.Scopes), Introspection: len(cfg.ResourceServers) > 0,
 		Clients: clients, Login: login, Accounts: accounts, Store: db, Ring: ring, Audit: trail, Address: addresses.Of, Logger: logger,
 		Grants: grant.NewDispatcher(grant.Config{
-			Issuer: cfg.PublicURL, ResourceServers: resourceServers(cfg.ResourceServers),
-			Clients: clients, Codes: db, Tokens: tokens, Accounts: accounts, Audit: trail, Logger: logger,
+			Issuer: cfg.PublicURL, Scope: authserver.ScopeMCP, ResourceServers: resourceServers(cfg.ResourceServers),
+			ClientCredentials: slices.ContainsFunc(cfg.RegisteredClients, config.RegisteredClient.ActsForItself),
+			Clients:           clients, Codes: db, Tokens: tokens, Accounts: accounts, Audit: trail, Logger: logger,
 			IsResource: func(r string) bool { return authserver.IsResource(cfg.PublicURL, r) },
 		}),
 		Limits: limits(cfg.HTTP, addresses),
@@ -150,6 +151,7 @@ func rules(configured []config.Rule) []access.Rule {
 		add(access.KindGroup, r.Groups)
 		add(access.KindRole, r.Roles)
 		add(access.KindTenant, r.Tenants)
+		add(access.KindClient, r.Clients)
 	}
 	return out
 }

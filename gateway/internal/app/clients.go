@@ -38,7 +38,10 @@ func admission(cfg config.Clients) client.Policy {
 func registered(configured []config.RegisteredClient) []client.Registered {
 	out := make([]client.Registered, len(configured))
 	for i, r := range configured {
-		out[i] = client.Registered{ID: r.ID, Name: r.Name, RedirectURIs: r.RedirectURIs, AuthMethod: r.AuthMethod, JWKSURI: r.JWKSURI}
+		out[i] = client.Registered{
+			ID: r.ID, Name: r.Name, RedirectURIs: r.RedirectURIs, GrantTypes: r.GrantTypes, Scopes: r.Scopes,
+			AuthMethod: r.AuthMethod, JWKSURI: r.JWKSURI,
+		}
 		if !r.Secret.IsZero() {
 			out[i].SecretHash = store.HashOf(r.Secret.Reveal())
 		}

@@ -30,6 +30,8 @@ var clientRequirements = []requirement{
 	{level: must, name: "RFC 7523 an assertion with a wrong issuer, subject, audience, time or signature is no proof", check: alone(testAssertionRefusals)},
 	{level: must, name: "RFC 7523 an assertion for this server is a proof at each endpoint", check: alone(testAClientProvesItselfByItsKeyAtEachEndpoint)},
 	{level: should, name: "RFC 7523 an assertion is good once", check: alone(testOfManyWhoSendTheSameAssertionOneGetsIn)},
+	{level: must, name: "RFC 6749 the client credentials grant is for confidential clients that an administrator allowed it", check: alone(testProgramsThatGetNothing)},
+	{level: must, name: "RFC 6749 a client's own token comes without a refresh token, and with no more than it was given", check: alone(testProgramsGetATokenForThemselves)},
 	{level: must, name: "RFC 7662 whoever introspects proves who they are", check: alone(testIntrospectionRefusals)},
 	{level: must, name: "RFC 7662 a token that is good is active, and the answer says for what", check: alone(testIntrospectionOfAGoodToken)},
 	{level: must, name: "RFC 7662 a token that is unknown, expired or another's is inactive, and nothing more is said", check: alone(testIntrospectionTellsNothingOfOtherTokens)},

@@ -33,7 +33,7 @@ type identity struct {
 }
 
 var whoamiOutput = json.RawMessage(`{"type":"object","properties":{` +
-	`"tenant":{"type":"string","description":"Directory (tenant) id"},` +
+	`"tenant":{"type":"string","description":"Directory (tenant) id; empty, as all that is about a person, for a program that asks for itself"},` +
 	`"object":{"type":"string","description":"Object id of the person in that directory"},` +
 	`"name":{"type":"string"},"username":{"type":"string"},` +
 	`"roles":{"type":"array","items":{"type":"string"},"description":"App roles"},` +

@@ -18,6 +18,13 @@ var (
 	scopeForm = regexp.MustCompile(`^[A-Za-z0-9._:/-]{1,64}$`)
 )
 
+// The grant types of a registered client (RFC 7591 §2).
+const (
+	authorizationCode = "authorization_code"
+	refreshToken      = "refresh_token"
+	clientCredentials = "client_credentials"
+)
+
 // leastSecret keeps secrets that are to be guessed from a distance long enough,
 // in characters: 128 bits, in any usual spelling.
 const leastSecret = 22
@@ -29,6 +36,8 @@ var registeredClients = &records[RegisteredClient]{
 		textField("id", func(r *RegisteredClient) *string { return &r.ID }, registeredID),
 		textField("name", func(r *RegisteredClient) *string { return &r.Name }, ruleName),
 		listField("redirect_uris", func(r *RegisteredClient) *[]string { return &r.RedirectURIs }, redirectURI),
+		listField("grant_types", func(r *RegisteredClient) *[]string { return &r.GrantTypes }, choice(authorizationCode, refreshToken, clientCredentials)),
+		listField("scopes", func(r *RegisteredClient) *[]string { return &r.Scopes }, scopeName),
 		textField("auth_method", func(r *RegisteredClient) *string { return &r.AuthMethod },
 			choice(oauth.AuthMethodNone, oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost, oauth.AuthMethodPrivateKeyJWT)),
 		secretField("secret_file", func(r *RegisteredClient) *secret.Value { return &r.Secret }),
@@ -36,11 +45,12 @@ var registeredClients = &records[RegisteredClient]{
 	},
 	all:  func(c *Config) *[]RegisteredClient { return &c.RegisteredClients },
 	name: func(r *RegisteredClient) string { return r.ID },
-	missing: require("client", map[string]string{
-		"id": "choose one: it is the client_id that the program sends", "name": "add one: people see it when they are asked",
-		"redirect_uris": "add those at which the program is answered",
-		"auth_method":   "add none for a program on people's computers; for a server client_secret_basic, client_secret_post or private_key_jwt",
-	}),
+	missing: func(given map[string]bool, report func(message, remedy string)) {
+		requireOfClient(given, report)
+		if !given["redirect_uris"] && !given["grant_types"] {
+			report("the client has no redirect_uris", "add those at which the program is answered")
+		}
+	},
 	check: func(r *RegisteredClient) *refusal {
 		withSecret := r.AuthMethod == oauth.AuthMethodSecretBasic || r.AuthMethod == oauth.AuthMethodSecretPost
 		switch {
@@ -51,8 +61,32 @@ var registeredClients = &records[RegisteredClient]{
 		case (r.AuthMethod == oauth.AuthMethodPrivateKeyJWT) != (r.JWKSURI != ""):
 			return &refusal{"the client must have jwks_uri for private_key_jwt, and only then", "name the https address of its public keys with jwks_uri"}
 		}
-		return nil
+		return checkGrantTypes(r)
 	},
+}
+
+var requireOfClient = require("client", map[string]string{
+	"id": "choose one: it is the client_id that the program sends", "name": "add one: people see it when they are asked",
+	"auth_method": "add none for a program on people's computers; for a server client_secret_basic, client_secret_post or private_key_jwt",
+})
+
+// checkGrantTypes refuses what a client could do nothing with, and a client that acts
+// for itself and that anybody could say they are (RFC 6749 §4.4).
+func checkGrantTypes(r *RegisteredClient) *refusal {
+	signIn := len(r.GrantTypes) == 0 || slices.Contains(r.GrantTypes, authorizationCode)
+	switch {
+	case r.ActsForItself() && r.AuthMethod == oauth.AuthMethodNone:
+		return &refusal{"the client has client_credentials and nothing to prove that it is itself", "give it a secret or a key with auth_method, or remove client_credentials"}
+	case !signIn && slices.Contains(r.GrantTypes, refreshToken):
+		return &refusal{"the client has refresh_token without authorization_code, with which it would get one", "add authorization_code, or remove refresh_token"}
+	case signIn && len(r.RedirectURIs) == 0:
+		return &refusal{"the client has authorization_code and no redirect_uris", "add those at which the program is answered, or remove authorization_code"}
+	case !signIn && len(r.RedirectURIs) > 0:
+		return &refusal{"the client has redirect_uris, and nobody signs in through it", "remove them, or add authorization_code to grant_types"}
+	case !r.ActsForItself() && len(r.Scopes) > 0:
+		return &refusal{"the client has scopes, which are for client_credentials; what people give it they are asked for", "remove them, or add client_credentials to grant_types"}
+	}
+	return nil
 }
 
 // resourceServers are the servers that may introspect tokens.
@@ -188,6 +222,24 @@ func (l *loader) finishClients() {
 	for _, r := range l.cfg.RegisteredClients {
 		if slices.ContainsFunc(l.cfg.ResourceServers, func(s ResourceServer) bool { return s.ID == r.ID && s.ID != "" }) {
 			l.blame("resource_servers", "has the id of a registered client: "+r.ID, "give the server an id of its own")
+		}
+		for _, name := range r.Scopes {
+			if name != "" && !slices.ContainsFunc(l.cfg.Scopes, func(s Scope) bool { return s.Name == name }) {
+				l.blame("registered_clients", "has the client "+r.ID+" with a scope that there is not: "+name, "describe it in scopes, or remove it")
+			}
+		}
+	}
+	l.finishRules()
+}
+
+// finishRules refuses rules about clients that can never ask: a rule that nobody
+// matches is a mistake, and nobody would see it.
+func (l *loader) finishRules() {
+	for _, rule := range l.cfg.Access {
+		for _, id := range rule.Clients {
+			if id != "" && !slices.ContainsFunc(l.cfg.RegisteredClients, func(r RegisteredClient) bool { return r.ID == id && r.ActsForItself() }) {
+				l.blame("access", "has a rule for "+id+", which is no registered client with client_credentials", "add it to registered_clients, or remove it")
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ package config
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mcp-gateway/shared/secret"
@@ -159,8 +160,16 @@ type RegisteredClient struct {
 	ID string
 	// Name is shown on the consent page.
 	Name string
-	// RedirectURIs are where it may be answered.
+	// RedirectURIs are where it may be answered; none where nobody signs in
+	// through it.
 	RedirectURIs []string
+	// GrantTypes are how it gets tokens: authorization_code and refresh_token where
+	// people sign in through it (both by default), client_credentials where it acts
+	// for itself.
+	GrantTypes []string
+	// Scopes are those of Config.Scopes that it may have when it acts for itself.
+	// Default none.
+	Scopes []string
 	// AuthMethod is how it proves that it is itself: none, client_secret_basic,
 	// client_secret_post or private_key_jwt.
 	AuthMethod string
@@ -168,6 +177,11 @@ type RegisteredClient struct {
 	Secret secret.Value
 	// JWKSURI is where its public keys are, for private_key_jwt.
 	JWKSURI string
+}
+
+// ActsForItself reports whether it may get tokens that are no person's (RFC 6749 §4.4).
+func (r RegisteredClient) ActsForItself() bool {
+	return slices.Contains(r.GrantTypes, clientCredentials)
 }
 
 // ResourceServer is another server that takes this gateway's tokens.
@@ -195,7 +209,7 @@ type Rate struct {
 	Burst int
 }
 
-// Rule lets the people it names call the tools it names.
+// Rule lets the people and clients that it names call the tools it names.
 type Rule struct {
 	// Name stands in the audit trail; it is unique.
 	Name string
@@ -208,6 +222,9 @@ type Rule struct {
 	// Tenants are directories, lower-case GUIDs: everybody of that tenant;
 	// "*" is everybody who can sign in.
 	Tenants []string
+	// Clients are ids of RegisteredClients that act for themselves. A person who
+	// comes through one is not meant.
+	Clients []string
 	// Tools are tool names in which * stands for any run of characters.
 	Tools []string
 }

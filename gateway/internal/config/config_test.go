@@ -136,6 +136,9 @@ clients: {registration: listed, redirect_hosts: [Claude.AI, "*.example.com"], do
 registered_clients:
   - {id: build, name: Build, redirect_uris: [https://build.example/cb, "http://127.0.0.1/cb"], auth_method: client_secret_basic, secret_file: /long-secret}
   - {id: agent, name: Agent, redirect_uris: [https://agent.example/cb], auth_method: private_key_jwt, jwks_uri: https://agent.example/keys}
+  - {id: ci, name: CI, grant_types: [client_credentials], scopes: [crm.write], auth_method: client_secret_basic, secret_file: /long-secret}
+  - {id: both, name: Both, grant_types: [authorization_code, client_credentials], redirect_uris: [https://both.example/cb], auth_method: client_secret_post, secret_file: /long-secret}
+access: [{name: programs, clients: [ci, both], tools: ["crm_*"]}]
 resource_servers: [{id: reports, secret_file: /long-secret}]
 scopes: [{name: crm.write, description: change contacts, tools: ["crm_update_*"]}]
 `, microsoft())
@@ -148,6 +151,11 @@ scopes: [{name: crm.write, description: change contacts, tools: ["crm_update_*"]
 	if diff := cmp.Diff([]config.RegisteredClient{
 		{ID: "build", Name: "Build", RedirectURIs: []string{"https://build.example/cb", "http://127.0.0.1/cb"}, AuthMethod: "client_secret_basic", Secret: long},
 		{ID: "agent", Name: "Agent", RedirectURIs: []string{"https://agent.example/cb"}, AuthMethod: "private_key_jwt", JWKSURI: "https://agent.example/keys"},
+		{ID: "ci", Name: "CI", GrantTypes: []string{"client_credentials"}, Scopes: []string{"crm.write"}, AuthMethod: "client_secret_basic", Secret: long},
+		{
+			ID: "both", Name: "Both", GrantTypes: []string{"authorization_code", "client_credentials"}, RedirectURIs: []string{"https://both.example/cb"},
+			AuthMethod: "client_secret_post", Secret: long,
+		},
 	}, got.RegisteredClients, same); diff != "" {
 		t.Errorf("registered clients (-want +got):\n%s", diff)
 	}
@@ -157,11 +165,14 @@ scopes: [{name: crm.write, description: change contacts, tools: ["crm_update_*"]
 	if diff := cmp.Diff([]config.Scope{{Name: "crm.write", Description: "change contacts", Tools: []string{"crm_update_*"}}}, got.Scopes); diff != "" {
 		t.Errorf("scopes (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]config.Rule{{Name: "programs", Clients: []string{"ci", "both"}, Tools: []string{"crm_*"}}}, got.Access); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
 	shown, err := got.Redacted()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"  - id: build # gateway.yaml:", "    secret_file: '[redacted]'", "    jwks_uri: https://agent.example/keys", "  - name: crm.write # gateway.yaml:"} {
+	for _, want := range []string{"    grant_types: [client_credentials]\n    scopes: [crm.write]", "    clients: [ci, both]", "  - id: build # gateway.yaml:", "    secret_file: '[redacted]'", "    jwks_uri: https://agent.example/keys", "  - name: crm.write # gateway.yaml:"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("check-config does not show %q:\n%s", want, shown)
 		}

@@ -23,6 +23,7 @@ var access = &records[Rule]{
 		listField("groups", func(r *Rule) *[]string { return &r.Groups }, groupID),
 		listField("roles", func(r *Rule) *[]string { return &r.Roles }, role),
 		listField("tenants", func(r *Rule) *[]string { return &r.Tenants }, tenantID),
+		listField("clients", func(r *Rule) *[]string { return &r.Clients }, registeredID),
 		listField("tools", func(r *Rule) *[]string { return &r.Tools }, tool),
 	},
 	all:  func(c *Config) *[]Rule { return &c.Access },
@@ -31,8 +32,8 @@ var access = &records[Rule]{
 		if !given["name"] {
 			report("the rule has no name", "add name: it stands in the audit trail of each call that the rule allows")
 		}
-		if !given["users"] && !given["groups"] && !given["roles"] && !given["tenants"] {
-			report("the rule is for nobody", "add one of: users, groups, roles, tenants")
+		if !given["users"] && !given["groups"] && !given["roles"] && !given["tenants"] && !given["clients"] {
+			report("the rule is for nobody", "add one of: users, groups, roles, tenants, clients")
 		}
 		if !given["tools"] {
 			report("the rule allows no tool", "add tools, such as [\"math_*\", whoami]")
