@@ -160,6 +160,20 @@ func shape(value any) any {
 	return fmt.Sprintf("%T", value)
 }
 
+// TestTheGrantOfAClientItselfIsNobodys: no column is empty, and none looks like a user.
+func TestTheGrantOfAClientItselfIsNobodys(t *testing.T) {
+	t.Parallel()
+	var list, one table
+	g := admin.Grant{ID: "GRANT", State: admin.StateLive, ClientID: "ci", ClientName: "CI", ClientFingerprint: "01234567"}
+	list.grants([]admin.Grant{g}, time.Now())
+	one.grant(g, time.Now())
+	for want, shown := range map[string]*table{"GRANT  -     CI (01234567)  live": &list, "TENANT/OBJECT  -\n": &one} {
+		if text, err := shown.String(); err != nil || !strings.Contains(text, want) {
+			t.Errorf("%v, want %q in\n%s", err, want, text)
+		}
+	}
+}
+
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	i, _, _ := running(t)

@@ -90,7 +90,16 @@ func userName(u admin.User) string {
 	if u.Username != "" {
 		return plain(u.Username)
 	}
-	return plain(u.Tenant + "/" + u.Object)
+	return plain(userID(u.Tenant, u.Object))
+}
+
+// userID is TENANT/OBJECT; "-" for nobody, whose grant is one that a client has for
+// itself.
+func userID(tenant, object string) string {
+	if object == "" {
+		return "-"
+	}
+	return tenant + "/" + object
 }
 
 // clientName is how to tell clients apart.
@@ -108,14 +117,14 @@ func access(disabled, now time.Time) string {
 func (t *table) users(users []admin.User, now time.Time) {
 	t.row("USER", "NAME", "GRANTS", "LAST SIGN-IN", "ACCESS", "TENANT/OBJECT")
 	for _, u := range users {
-		t.row(or(u.Username), or(u.Name), fmt.Sprint(u.LiveGrants), when(u.LastSignIn, now), access(u.DisabledAt, now), u.Tenant+"/"+u.Object)
+		t.row(or(u.Username), or(u.Name), fmt.Sprint(u.LiveGrants), when(u.LastSignIn, now), access(u.DisabledAt, now), userID(u.Tenant, u.Object))
 	}
 }
 
 func (t *table) user(u admin.User, now time.Time) {
 	t.row("USER", or(u.Username))
 	t.row("NAME", or(u.Name))
-	t.row("TENANT/OBJECT", u.Tenant+"/"+u.Object)
+	t.row("TENANT/OBJECT", userID(u.Tenant, u.Object))
 	t.row("ACCESS", access(u.DisabledAt, now))
 	t.row("LAST SIGN-IN", when(u.LastSignIn, now))
 	t.row("")
@@ -150,7 +159,7 @@ func (t *table) grant(g admin.Grant, now time.Time) {
 	t.row("GRANT", g.ID)
 	t.row("USER", or(g.Username))
 	t.row("NAME", or(g.Name))
-	t.row("TENANT/OBJECT", g.Tenant+"/"+g.Object)
+	t.row("TENANT/OBJECT", userID(g.Tenant, g.Object))
 	t.row("CLIENT", clientName(admin.Client{Name: g.ClientName, Fingerprint: g.ClientFingerprint}))
 	t.row("CLIENT_ID", g.ClientID)
 	t.row("SCOPES", strings.Join(g.Scopes, " "))
