@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -426,5 +428,36 @@ func TestProgramsShareTheLimitOfTheTokenEndpoint(t *testing.T) {
 		if refused, ok := errors.AsType[*oauth2.RetrieveError](err); (err == nil) != (want == http.StatusOK) || ok && refused.Response.StatusCode != want {
 			t.Errorf("request %d: %v, want %d", i, err, want)
 		}
+	}
+}
+
+// TestThePageAboutProgramsIsTrue follows docs/ci-and-agents.md with the configuration
+// and the commands that it shows.
+func TestThePageAboutProgramsIsTrue(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"sh", "curl", "sed"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(err)
+		}
+	}
+	page, err := os.ReadFile("../../../docs/ci-and-agents.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string) string {
+		_, rest, _ := strings.Cut(string(page), "```"+kind+"\n")
+		text, _, ok := strings.Cut(rest, "```\n")
+		if !ok {
+			t.Fatalf("the page has no %s", kind)
+		}
+		return text
+	}
+	secret := secretFile(t, programSecret)
+	clients, rules, _ := strings.Cut(strings.ReplaceAll(block("yaml"), "/etc/mcp-gateway/build-agent-secret", secret), "access:\n")
+	g := start(t, rules+clients) // the demonstration's rules come before
+	script := strings.NewReplacer("https://mcp.example.com", g.url, "cat build-agent-secret", "cat '"+secret+"'").Replace(block("sh"))
+	out, err := exec.CommandContext(t.Context(), "sh", "-euc", script).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), `"text":"42"`) {
+		t.Errorf("%v: %s", err, out)
 	}
 }
