@@ -52,15 +52,11 @@ type accounts interface {
 	ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error)
 	RenewAccount(ctx context.Context, a store.Account, who store.Identity, now time.Time) error
 	ReleaseAccount(ctx context.Context, a store.Account) error
-	EndAccount(ctx context.Context, a store.Account, now time.Time) ([]string, error)
+	EndAccount(ctx context.Context, a store.Account, event store.Event, now time.Time) ([]string, error)
 }
 
 type tokens interface {
 	Forget(grantIDs ...string)
-}
-
-type auditor interface {
-	Append(ctx context.Context, e store.Event) error
 }
 
 // Config is what a Service is made of; all of it is needed.
@@ -75,7 +71,6 @@ type Config struct {
 	Store  accounts
 	Ring   *keyring.Ring
 	Tokens tokens
-	Audit  auditor
 	Logger *slog.Logger
 }
 
@@ -192,22 +187,26 @@ func (s *Service) ask(ctx context.Context, a store.Account, now time.Time) error
 	case refused:
 		return s.unanswered(ctx, a, failure, now)
 	case err != nil:
-		return errors.Join(err, s.release(ctx, a, retryPerson, now))
+		return s.giveUp(ctx, a, err, now)
 	}
 	// The token is durable before anything comes of it: the one before may be good
 	// no longer.
 	s.renew(&a, in, now)
-	if err := s.cfg.Store.RenewAccount(ctx, a, in.Identity, now); err != nil && !errors.Is(err, store.ErrConsumed) {
-		return err
+	err = s.cfg.Store.RenewAccount(ctx, a, in.Identity, now)
+	if errors.Is(err, store.ErrConsumed) {
+		return nil // they signed in meanwhile, which is as good
 	}
-	return nil // or they signed in meanwhile, which is as good
+	return s.giveUp(ctx, a, err, now)
 }
 
 // end ends what somebody has whom Microsoft does not let in any longer.
 func (s *Service) end(ctx context.Context, a store.Account, why *entra.Error, now time.Time) error {
-	ended, err := s.cfg.Store.EndAccount(ctx, a, now)
+	ended, err := s.cfg.Store.EndAccount(ctx, a, store.Event{
+		Time: now, Kind: audit.KindRevoke, Outcome: audit.OutcomeOK, Reason: store.ReasonMicrosoft + ": " + why.Reason(),
+		Tenant: a.Tenant, Object: a.Object,
+	}, now)
 	if err != nil {
-		return err
+		return s.giveUp(ctx, a, err, now)
 	}
 	s.cfg.Tokens.Forget(ended...)
 	s.cfg.Logger.InfoContext(ctx, "Microsoft does not let somebody in any longer", slog.String("tenant", a.Tenant), slog.String("object", a.Object),
@@ -215,13 +214,17 @@ func (s *Service) end(ctx context.Context, a store.Account, why *entra.Error, no
 	if len(ended) == 0 {
 		return nil // they signed in meanwhile
 	}
-	if err := s.cfg.Audit.Append(ctx, store.Event{
-		Time: now, Kind: audit.KindRevoke, Outcome: audit.OutcomeOK, Reason: store.ReasonMicrosoft + ": " + why.Reason(),
-		Tenant: a.Tenant, Object: a.Object,
-	}); err != nil {
-		return err
-	}
 	return store.ErrRevoked
+}
+
+// giveUp gives the claim back if the store could not write what Microsoft said,
+// so that it is asked again at once.
+func (s *Service) giveUp(ctx context.Context, a store.Account, err error, now time.Time) error {
+	if err == nil {
+		return nil
+	}
+	a.CheckAt = now
+	return errors.Join(err, s.cfg.Store.ReleaseAccount(ctx, a))
 }
 
 // unanswered notes that Microsoft could not be asked, which is nobody's end.

@@ -85,7 +85,7 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 	})
 	accounts := account.New(account.Config{
 		Interval: cfg.Microsoft.RecheckInterval, Grace: cfg.Microsoft.OutageGrace,
-		Login: login, Store: db, Ring: ring, Tokens: tokens, Audit: trail, Logger: logger,
+		Login: login, Store: db, Ring: ring, Tokens: tokens, Logger: logger,
 	})
 	auth, err := authserver.New(authserver.Config{
 		PublicURL: cfg.PublicURL, AuthorityOrigin: cfg.Microsoft.AuthorityHost,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/entra"
 	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/gateway/internal/store/sqlite"
 )
@@ -37,6 +38,8 @@ var errFault = errors.New("disk on fire")
 type faulty struct {
 	db      *sqlite.Store
 	clients *client.Directory
+	// refusal is what Microsoft says of everybody; nil lets them in.
+	refusal error
 
 	mu sync.Mutex
 	// guards below
@@ -126,6 +129,43 @@ func (f *faulty) CreateOwnGrant(ctx context.Context, o store.OwnGrant) error {
 
 func (f *faulty) RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error) {
 	return around(ctx, f, "RotateRefresh", func() (store.Rotated, error) { return f.db.RotateRefresh(ctx, r, now) })
+}
+
+// owned is what AccountOfToken returns.
+type owned struct {
+	grant   store.Grant
+	account store.Account
+}
+
+func (f *faulty) AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Grant, store.Account, error) {
+	found, err := around(ctx, f, "AccountOfToken", func() (owned, error) {
+		grant, account, err := f.db.AccountOfToken(ctx, hash, clientID)
+		return owned{grant, account}, err
+	})
+	return found.grant, found.account, err
+}
+
+func (f *faulty) ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error) {
+	return around(ctx, f, "ClaimAccount", func() (store.Account, error) { return f.db.ClaimAccount(ctx, tenant, object, until, now) })
+}
+
+// Renew is Microsoft's answer about everybody.
+func (f *faulty) Renew(ctx context.Context, before entra.SignIn, _ time.Time) (entra.SignIn, error) {
+	return around(ctx, f, "Renew", func() (entra.SignIn, error) { return before, f.refusal })
+}
+
+func (f *faulty) RenewAccount(ctx context.Context, a store.Account, who store.Identity, now time.Time) error {
+	_, err := around(ctx, f, "RenewAccount", func() (struct{}, error) { return struct{}{}, f.db.RenewAccount(ctx, a, who, now) })
+	return err
+}
+
+func (f *faulty) ReleaseAccount(ctx context.Context, a store.Account) error {
+	_, err := around(ctx, f, "ReleaseAccount", func() (struct{}, error) { return struct{}{}, f.db.ReleaseAccount(ctx, a) })
+	return err
+}
+
+func (f *faulty) EndAccount(ctx context.Context, a store.Account, event store.Event, now time.Time) ([]string, error) {
+	return around(ctx, f, "EndAccount", func() ([]string, error) { return f.db.EndAccount(ctx, a, event, now) })
 }
 
 // lookUp is what UseAccessToken returns.

@@ -19,9 +19,11 @@ import (
 	"testing"
 	"time"
 
+	"mcp-gateway/gateway/internal/account"
 	"mcp-gateway/gateway/internal/audit"
 	"mcp-gateway/gateway/internal/authserver"
 	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/entra"
 	"mcp-gateway/gateway/internal/grant"
 	"mcp-gateway/gateway/internal/keyring"
 	"mcp-gateway/gateway/internal/route"
@@ -29,6 +31,7 @@ import (
 	"mcp-gateway/gateway/internal/store/sqlite"
 	"mcp-gateway/gateway/internal/token"
 	"mcp-gateway/shared/oauth"
+	"mcp-gateway/shared/secret"
 )
 
 const redirect = "http://127.0.0.1:4711/callback"
@@ -41,6 +44,7 @@ type kit struct {
 	sql      *sql.DB
 	faulty   *faulty
 	tokens   *token.Service
+	accounts *account.Service
 	clientID string
 	url      string
 	logs     *logs
@@ -99,6 +103,10 @@ func newKit(t *testing.T) *kit {
 	k.clientID = info.ClientID
 	k.faulty = &faulty{db: k.db, clients: clients}
 	k.tokens = token.New(token.Config{Resource: "http://localhost", AccessLifetime: 10 * time.Minute, RefreshIdle: time.Hour}, k.faulty)
+	k.accounts = account.New(account.Config{
+		Interval: time.Hour, Grace: time.Hour, Login: k.faulty, Store: k.faulty, Ring: ring, Tokens: k.tokens,
+		Logger: slog.New(slog.NewTextHandler(k.logs, nil)),
+	})
 	k.serve()
 	return k
 }
@@ -134,7 +142,7 @@ func (k *kit) serve() {
 		PublicURL: "http://localhost", Clients: k.faulty.clients, Logger: logger,
 		Grants: grant.NewDispatcher(grant.Config{
 			Scope: "mcp", ClientCredentials: true,
-			Clients: k.faulty, Codes: k.faulty, Tokens: k.tokens, Audit: audit.New(k.faulty, logger), Logger: logger,
+			Clients: k.faulty, Codes: k.faulty, Tokens: k.tokens, Accounts: k.accounts, Audit: audit.New(k.faulty, logger), Logger: logger,
 			IsResource: func(r string) bool { return authserver.IsResource("http://localhost", r) },
 		}),
 		Address: func(*http.Request) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) },
@@ -200,6 +208,14 @@ func (k *kit) send(form url.Values, op string, how fault) answer {
 // code stores an authorization code and returns it with the request for it.
 func (k *kit) code() (store.Code, url.Values) {
 	k.t.Helper()
+	code, form := k.newCode()
+	if err := k.db.CreateCode(k.t.Context(), code); err != nil {
+		k.t.Fatal(err)
+	}
+	return code, form
+}
+
+func (k *kit) newCode() (store.Code, url.Values) {
 	value, verifier, now := token.NewCode(), oauth.NewVerifier(), time.Now()
 	code := store.Code{
 		Hash: store.HashOf(value), RedirectURI: redirect, Challenge: oauth.ChallengeS256(verifier), CreatedAt: now, ExpiresAt: now.Add(time.Minute),
@@ -207,9 +223,6 @@ func (k *kit) code() (store.Code, url.Values) {
 			ID: rand.Text(), ClientID: k.clientID, ClientName: "Test client", Identity: store.Identity{Tenant: "t", Object: "o"},
 			Scopes: []string{"mcp", "offline_access"}, Resource: "http://localhost", CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 		},
-	}
-	if err := k.db.CreateCode(k.t.Context(), code); err != nil {
-		k.t.Fatal(err)
 	}
 	return code, url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {k.clientID}, "code": {value},
@@ -233,6 +246,25 @@ func (k *kit) redeemed(ago time.Duration) family {
 func (k *kit) refreshable() (f family, refresh string) {
 	k.t.Helper()
 	code, _ := k.code()
+	return k.refreshing(code)
+}
+
+// due is a family whose person Microsoft is to be asked about.
+func (k *kit) due(refusal error) family {
+	k.t.Helper()
+	k.faulty.refusal = refusal
+	code, _ := k.newCode()
+	before := time.Now().Add(-90 * time.Minute)
+	code.Account = k.accounts.Of(entra.SignIn{Identity: code.Grant.Identity, Refresh: secret.New("of Microsoft")}, before)
+	if err := k.db.CreateCode(k.t.Context(), code); err != nil {
+		k.t.Fatal(err)
+	}
+	f, _ := k.refreshing(code)
+	return f
+}
+
+func (k *kit) refreshing(code store.Code) (f family, refresh string) {
+	k.t.Helper()
 	issued, err := k.tokens.Redeem(k.t.Context(), code, true, nil, time.Now())
 	if err != nil {
 		k.t.Fatal(err)
@@ -301,6 +333,10 @@ func (k *kit) trail(grantID string, since int64) []string {
 	}
 	var rows []string
 	for _, e := range events {
+		if e.Kind == audit.KindRevoke && e.Tenant == "t" && e.Object == "o" {
+			rows = append(rows, e.Outcome+" "+e.Reason) // of the person, and not of a client
+			continue
+		}
 		if e.Kind != audit.KindGrant || e.GrantID != grantID || e.Object != "o" || e.Tenant != "t" || e.Address != "127.0.0.1" || !strings.HasPrefix(e.Client, "Test client (") {
 			k.t.Errorf("event %+v lacks something", e)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mcp-gateway/gateway/internal/entra"
 	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/oauth"
 )
@@ -23,6 +24,7 @@ const (
 	replayedCode    = "denied replay_of_authorization_code"
 	replayedRefresh = "denied replay_of_refresh_token"
 	ended           = "denied " + store.ReasonRefreshReplay
+	letGo           = "ok " + store.ReasonMicrosoft + ": AADSTS50057"
 )
 
 // outages says, for every operation of every way through the token endpoint,
@@ -70,14 +72,39 @@ var outages = []struct {
 	{path: "a code again, late", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedCode, replayedCode}},
 
 	{path: "a refresh", op: "Authenticate", under: allFaults, retry: tokens},
+	{path: "a refresh", op: "AccountOfToken", under: allFaults, retry: tokens},
 	{path: "a refresh", op: "RotateRefresh", under: []fault{refused, gone}, retry: tokens},
 	{path: "a refresh", op: "RotateRefresh", under: []fault{lost, left}, written: true, retry: tokens},
 
 	{path: "a refresh whose answer was lost", op: "Authenticate", under: allFaults, retry: tokens},
+	{path: "a refresh whose answer was lost", op: "AccountOfToken", under: allFaults, retry: tokens},
 	{path: "a refresh whose answer was lost", op: "RotateRefresh", under: []fault{refused, gone}, retry: tokens},
 	{path: "a refresh whose answer was lost", op: "RotateRefresh", under: []fault{lost, left}, written: true, retry: tokens},
 
+	// What Microsoft says is nobody's to undo: it is asked, and what it said is
+	// written down, also when the client hangs up.
+	{path: "a refresh that asks Microsoft", op: "Authenticate", under: allFaults, retry: tokens},
+	{path: "a refresh that asks Microsoft", op: "AccountOfToken", under: allFaults, retry: tokens},
+	{path: "a refresh that asks Microsoft", op: "ClaimAccount", under: allFaults, retry: tokens},
+	{path: "a refresh that asks Microsoft", op: "Renew", under: allFaults, retry: tokens},
+	{path: "a refresh that asks Microsoft", op: "RenewAccount", under: allFaults, retry: tokens},
+	{path: "a refresh that asks Microsoft", op: "RotateRefresh", under: []fault{refused, gone}, retry: tokens},
+	{path: "a refresh that asks Microsoft", op: "RotateRefresh", under: []fault{lost, left}, written: true, retry: tokens},
+
+	{path: "a refresh that Microsoft refuses", op: "Authenticate", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{letGo}},
+	{path: "a refresh that Microsoft refuses", op: "AccountOfToken", under: []fault{refused, lost, gone}, retry: oauth.CodeInvalidGrant, trail: []string{letGo}},
+	{path: "a refresh that Microsoft refuses", op: "AccountOfToken", under: []fault{left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{letGo}},
+	{path: "a refresh that Microsoft refuses", op: "ClaimAccount", under: []fault{refused}, retry: oauth.CodeInvalidGrant, trail: []string{letGo}},
+	// Somebody seems to be asking, for half a minute: until then the last word holds.
+	{path: "a refresh that Microsoft refuses", op: "ClaimAccount", under: []fault{lost}, retry: tokens},
+	{path: "a refresh that Microsoft refuses", op: "ClaimAccount", under: []fault{gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{letGo}},
+	{path: "a refresh that Microsoft refuses", op: "Renew", under: []fault{refused, lost}, retry: oauth.CodeInvalidGrant, trail: []string{letGo}},
+	{path: "a refresh that Microsoft refuses", op: "Renew", under: []fault{gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{letGo}},
+	{path: "a refresh that Microsoft refuses", op: "EndAccount", under: []fault{refused}, retry: oauth.CodeInvalidGrant, trail: []string{letGo}},
+	{path: "a refresh that Microsoft refuses", op: "EndAccount", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{letGo}},
+
 	{path: "a refresh token again, late", op: "Authenticate", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
+	{path: "a refresh token again, late", op: "AccountOfToken", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
 	{path: "a refresh token again, late", op: "RotateRefresh", under: []fault{refused, gone}, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh}},
 	// The family is over then, and a refresh with any token of it says why: the
 	// row about the replay may be what failed.
@@ -87,12 +114,14 @@ var outages = []struct {
 	{path: "a refresh token again, late", op: "AppendEvents", under: []fault{lost, gone, left}, written: true, retry: oauth.CodeInvalidGrant, trail: []string{replayedRefresh, ended}},
 
 	{path: "a refresh token of a stolen family", op: "Authenticate", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
+	{path: "a refresh token of a stolen family", op: "AccountOfToken", under: allFaults, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
 	{path: "a refresh token of a stolen family", op: "RotateRefresh", under: []fault{refused, lost, gone}, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
 	{path: "a refresh token of a stolen family", op: "RotateRefresh", under: []fault{left}, retry: oauth.CodeInvalidGrant, trail: []string{ended, ended}},
 	{path: "a refresh token of a stolen family", op: "AppendEvents", under: []fault{refused}, retry: oauth.CodeInvalidGrant, trail: []string{ended}},
 	{path: "a refresh token of a stolen family", op: "AppendEvents", under: []fault{lost, gone, left}, retry: oauth.CodeInvalidGrant, trail: []string{ended, ended}},
 
 	{path: "a refresh token of a revoked family", op: "Authenticate", under: allFaults, retry: oauth.CodeInvalidGrant},
+	{path: "a refresh token of a revoked family", op: "AccountOfToken", under: allFaults, retry: oauth.CodeInvalidGrant},
 	{path: "a refresh token of a revoked family", op: "RotateRefresh", under: allFaults, retry: oauth.CodeInvalidGrant},
 }
 
@@ -144,11 +173,11 @@ var paths = []path{
 		prepare: func(k *kit) family { return k.redeemed(store.ReplayBurst + time.Second) },
 	},
 	{
-		name: "a refresh", ops: []string{"Authenticate", "RotateRefresh"}, honest: true,
+		name: "a refresh", ops: []string{"Authenticate", "AccountOfToken", "RotateRefresh"}, honest: true,
 		prepare: func(k *kit) family { f, _ := k.refreshable(); return f },
 	},
 	{
-		name: "a refresh whose answer was lost", ops: []string{"Authenticate", "RotateRefresh"}, honest: true,
+		name: "a refresh whose answer was lost", ops: []string{"Authenticate", "AccountOfToken", "RotateRefresh"}, honest: true,
 		prepare: func(k *kit) family {
 			f, first := k.refreshable()
 			f.successor = k.rotate(first).Refresh
@@ -156,11 +185,23 @@ var paths = []path{
 		},
 	},
 	{
-		name: "a refresh token again, late", ops: []string{"Authenticate", "RotateRefresh", "AppendEvents"}, ends: true,
+		name: "a refresh that asks Microsoft", honest: true,
+		ops:     []string{"Authenticate", "AccountOfToken", "ClaimAccount", "Renew", "RenewAccount", "RotateRefresh"},
+		prepare: func(k *kit) family { return k.due(nil) },
+	},
+	{
+		name: "a refresh that Microsoft refuses", ends: true,
+		ops: []string{"Authenticate", "AccountOfToken", "ClaimAccount", "Renew", "EndAccount"},
+		prepare: func(k *kit) family {
+			return k.due(&entra.Error{Kind: entra.KindDenied, Code: "invalid_grant", AADSTS: 50057})
+		},
+	},
+	{
+		name: "a refresh token again, late", ops: []string{"Authenticate", "AccountOfToken", "RotateRefresh", "AppendEvents"}, ends: true,
 		prepare: func(k *kit) family { f, _ := k.reusable(); return f },
 	},
 	{
-		name: "a refresh token of a stolen family", ops: []string{"Authenticate", "RotateRefresh", "AppendEvents"}, ends: true,
+		name: "a refresh token of a stolen family", ops: []string{"Authenticate", "AccountOfToken", "RotateRefresh", "AppendEvents"}, ends: true,
 		prepare: func(k *kit) family {
 			f, newest := k.reusable()
 			_, err := k.tokens.Refresh(k.t.Context(), f.form.Get("refresh_token"), k.clientID, time.Now())
@@ -172,7 +213,7 @@ var paths = []path{
 		},
 	},
 	{
-		name: "a refresh token of a revoked family", ops: []string{"Authenticate", "RotateRefresh"}, ends: true,
+		name: "a refresh token of a revoked family", ops: []string{"Authenticate", "AccountOfToken", "RotateRefresh"}, ends: true,
 		prepare: func(k *kit) family {
 			f, _ := k.refreshable()
 			if err := k.tokens.Revoke(k.t.Context(), f.id, "test", time.Now()); err != nil {
@@ -251,7 +292,7 @@ func (k *kit) fails(p path, op string, how fault, written bool, retry string, tr
 	}
 	if f.bearer != "" {
 		var want error
-		if p.ends {
+		if p.ends && retry != tokens {
 			want = store.ErrRevoked
 		}
 		now := time.Now()

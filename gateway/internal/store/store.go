@@ -353,10 +353,11 @@ type Event struct {
 //	    sign-in or a renewal was faster.
 //	ReleaseAccount(ctx, Account) error
 //	    gives a claim back and stores CheckAt; without effect on another version.
-//	EndAccount(ctx, Account, now) ([]string, error)
-//	    deletes an account of that version and does as RevokeGrants with the person
+//	EndAccount(ctx, Account, Event, now) ([]string, error)
+//	    deletes an account of that version, does as RevokeGrants with the person
 //	    (ReasonMicrosoft), but what they allowed is not forgotten: they did not take
-//	    it back. Another version is a sign-in that came since: no grant then.
+//	    it back, and writes the event down. Another version is a sign-in that came
+//	    since: no grant and no event then.
 //	AppendEvents(ctx, []Event) error
 //	    all or none; IDs are the store's.
 //	Events(ctx, after int64, limit int) ([]Event, error)

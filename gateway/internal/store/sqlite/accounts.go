@@ -143,10 +143,13 @@ func (s *Store) ReleaseAccount(ctx context.Context, a store.Account) error {
 }
 
 // EndAccount ends what a person has whom Microsoft does not let in any longer.
-func (s *Store) EndAccount(ctx context.Context, a store.Account, now time.Time) ([]string, error) {
+func (s *Store) EndAccount(ctx context.Context, a store.Account, event store.Event, now time.Time) ([]string, error) {
 	return write(ctx, s, func(t tx) ([]string, error) {
 		n, err := t.exec(endAccount, a.Tenant, a.Object, a.Version)
 		if err != nil || n == 0 {
+			return nil, err
+		}
+		if err := t.storeEvent(event); err != nil {
 			return nil, err
 		}
 		return t.endPicked(store.GrantFilter{Tenant: a.Tenant, Object: a.Object}, store.ReasonMicrosoft, now, nil)

@@ -218,6 +218,18 @@ func accountReleased(k *kit) {
 	}
 }
 
+// ending is what is written down of an end.
+var ending = store.Event{Time: start, Kind: "revoke", Outcome: "ok", Reason: "AADSTS50173"}
+
+func (k *kit) endings() int {
+	k.Helper()
+	events, err := k.Events(k.Context(), 0, 100)
+	if err != nil {
+		k.Fatal(err)
+	}
+	return len(events)
+}
+
 func accountEnded(k *kit) {
 	i, same, stranger := k.withAccount("sealed", nil), k.issue(nil), k.withAccount("foreign", other)
 	waiting := k.code()
@@ -229,11 +241,12 @@ func accountEnded(k *kit) {
 	if err := k.RememberConsent(k.Context(), consent, start); err != nil {
 		k.Fatal(err)
 	}
-	ids, err := k.EndAccount(k.Context(), k.claim(i, start), start)
+	ids, err := k.EndAccount(k.Context(), k.claim(i, start), ending, start)
 	want := []string{i.grant.ID, same.grant.ID}
 	if slices.Sort(want); err != nil || !slices.Equal(ids, want) {
 		k.Errorf("ended %q, %v, want %q", ids, err, want)
 	}
+	equal(k, "rows in the trail", k.endings(), 1)
 	for _, one := range []issued{i, same} {
 		k.wants("an access token", k.use(one.access.Hash, start), store.ErrRevoked)
 		r, err := k.RotateRefresh(k.Context(), k.rotation(one.refresh.Hash, start), start)
@@ -259,7 +272,7 @@ func accountEndOvertaken(k *kit) {
 	i := k.withAccount("first", nil)
 	a := k.claim(i, start)
 	second := k.withAccount("second", nil)
-	if ids, err := k.EndAccount(k.Context(), a, start); err != nil || len(ids) != 0 {
+	if ids, err := k.EndAccount(k.Context(), a, ending, start); err != nil || len(ids) != 0 {
 		k.Errorf("ended %q, %v", ids, err)
 	}
 	k.wants("an access token", k.use(second.access.Hash, start), nil)
@@ -278,10 +291,11 @@ func accountEndOvertaken(k *kit) {
 		c.Account = account(*c, "third")
 		c.Account.CheckedAt = start.Add(time.Second)
 	})
-	if ids, err := k.EndAccount(k.Context(), a, start); err != nil || len(ids) != 0 {
+	if ids, err := k.EndAccount(k.Context(), a, ending, start); err != nil || len(ids) != 0 {
 		k.Errorf("ended %q, %v", ids, err)
 	}
 	k.wants("an access token", k.use(third.access.Hash, start), nil)
+	equal(k, "rows in the trail", k.endings(), 0)
 }
 
 func accountDisabled(k *kit) {

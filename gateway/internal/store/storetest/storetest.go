@@ -38,7 +38,7 @@ type Store interface {
 	ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error)
 	RenewAccount(ctx context.Context, a store.Account, who store.Identity, now time.Time) error
 	ReleaseAccount(ctx context.Context, a store.Account) error
-	EndAccount(ctx context.Context, a store.Account, now time.Time) ([]string, error)
+	EndAccount(ctx context.Context, a store.Account, event store.Event, now time.Time) ([]string, error)
 	AppendEvents(ctx context.Context, events []store.Event) error
 	Events(ctx context.Context, after int64, limit int) ([]store.Event, error)
 	Collect(ctx context.Context, now time.Time) (int, error)

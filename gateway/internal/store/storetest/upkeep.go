@@ -223,7 +223,7 @@ func gone(k *kit) {
 		"RenewAccount":   func() error { return k.RenewAccount(ctx, store.Account{}, store.Identity{}, start) },
 		"ReleaseAccount": func() error { return k.ReleaseAccount(ctx, store.Account{}) },
 		"EndAccount": func() error {
-			_, err := k.EndAccount(ctx, store.Account{}, start)
+			_, err := k.EndAccount(ctx, store.Account{}, ending, start)
 			return err
 		},
 		"Users":   func() error { _, err := k.Users(ctx, start); return err },
