@@ -18,6 +18,8 @@ type Outcome struct {
 	Description string
 	// Claims is a claims challenge.
 	Claims string
+	// NextLink is where a page of Graph, which is empty, says that the next one is.
+	NextLink string
 	// Status of the answer to a program; 0 follows from Error.
 	Status int
 	// Page shows a browser an error page that never returns to the client,
@@ -55,6 +57,7 @@ const (
 	tokenEndpoint     endpoint = "token"
 	discoveryEndpoint endpoint = "discovery"
 	keysEndpoint      endpoint = "keys"
+	graphEndpoint     endpoint = "graph"
 )
 
 // FailAuthorize plans the outcome of the next choice on the sign-in page.
@@ -69,6 +72,10 @@ func (s *Sim) FailDiscovery(o Outcome) { s.plan(discoveryEndpoint, o) }
 
 // FailKeys plans the outcome of the next request for keys.
 func (s *Sim) FailKeys(o Outcome) { s.plan(keysEndpoint, o) }
+
+// FailGraph plans the outcome of the next request to Microsoft Graph: Status,
+// Error as its code, Description and Claims, or a fault, or NextLink.
+func (s *Sim) FailGraph(o Outcome) { s.plan(graphEndpoint, o) }
 
 func (s *Sim) plan(e endpoint, o Outcome) {
 	s.mu.Lock()

@@ -69,6 +69,7 @@ type Sim struct {
 	oneTime    bool                // refresh tokens are
 	revoked    map[*User]time.Time // what they were given before is refused
 	disabled   map[*User]bool
+	access     map[string]graphAccess // to Graph, by access token
 	planned    map[endpoint][]Outcome
 	claims     []func(map[string]any)
 	headers    []func(map[string]any)
@@ -85,7 +86,7 @@ func New(o Options) (*Sim, error) {
 		dir: dir, now: o.Now, logger: o.Logger,
 		published: make(map[*Key]bool), planned: make(map[endpoint][]Outcome),
 		codes: make(map[string]*signIn), refresh: make(map[string]*signIn),
-		revoked: make(map[*User]time.Time), disabled: make(map[*User]bool),
+		revoked: make(map[*User]time.Time), disabled: make(map[*User]bool), access: make(map[string]graphAccess),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -118,6 +119,11 @@ func (s *Sim) routes() http.Handler {
 	mux.Handle("POST /{tenant}/oauth2/v2.0/authorize",
 		http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.finishSignIn)))
 	mux.HandleFunc("/{tenant}/oauth2/v2.0/token", s.token)
+	// Microsoft Graph, which has a host of its own.
+	mux.HandleFunc("GET /v1.0/me", s.onGraph(s.me))
+	mux.HandleFunc("GET /v1.0/me/transitiveMemberOf/microsoft.graph.group", s.onGraph(s.memberOf))
+	mux.HandleFunc("POST /v1.0/me/getMemberGroups", s.onGraph(s.memberGroups))
+	mux.HandleFunc("POST /v1.0/me/getMemberObjects", s.onGraph(s.memberGroups))
 	mux.HandleFunc("GET /favicon.ico", http.NotFound) // browsers ask unbidden
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.violate(r, fmt.Sprintf("%s %s is not simulated", r.Method, strconv.Quote(r.URL.Path)))

@@ -279,6 +279,7 @@ func (s *Sim) issue(base string, in signIn) (tokenResponse, *failure) {
 		TokenType: "Bearer", Scope: strings.Join(granted, " "), ExpiresIn: lifetime, ExtExpiresIn: lifetime,
 		AccessToken: opaqueAccessToken(),
 	}
+	s.grantAccess(answer.AccessToken, in, s.now().Add(time.Duration(lifetime)*time.Second))
 	if slices.Contains(in.scopes, "openid") {
 		token, err := s.idToken(base, in)
 		if err != nil {

@@ -49,7 +49,7 @@ const provider = new Provider(origin, {
   },
   clientAuthMethods: ['client_secret_post', 'client_secret_basic', 'private_key_jwt'],
   responseTypes: ['code', 'id_token', 'code id_token'],
-  scopes: ['openid', 'profile', 'email', 'offline_access'],
+  scopes: ['openid', 'profile', 'email', 'offline_access', 'User.Read'],
   claims: {
     openid: ['sub', 'ver', 'idp', 'acct', 'roles', 'groups'],
     profile: ['oid', 'tid', 'name', 'preferred_username'],
@@ -63,7 +63,7 @@ const provider = new Provider(origin, {
   // Nobody is asked for consent: an administrator gave it for all.
   async loadExistingGrant({ oidc }) {
     const grant = new oidc.provider.Grant({ clientId: oidc.client.clientId, accountId: oidc.session.accountId })
-    grant.addOIDCScope('openid profile email offline_access')
+    grant.addOIDCScope('openid profile email offline_access User.Read')
     await grant.save()
     return grant
   },

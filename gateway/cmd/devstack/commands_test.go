@@ -17,8 +17,9 @@ const (
 	profiling = "it is for who wants to see the profiles again, and takes minutes"
 )
 
-// documentsNotRun are documents whose commands are for another place, and why.
+// documentsNotRun are documents whose commands are not run here, and why.
 var documentsNotRun = map[string]string{
+	"ci-and-agents.md":    "internal/app runs it with the configuration that it shows",
 	"entra-unverified.md": "it says how to ask a real tenant",
 }
 

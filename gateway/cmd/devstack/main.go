@@ -145,7 +145,7 @@ func (s stack) run(ctx context.Context, listener net.Listener) error {
 // hasMicrosoft reports whether any setting of a real application is there;
 // then all must be right, and nothing is simulated.
 func (s stack) hasMicrosoft() bool {
-	for _, name := range []string{"MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET", "MICROSOFT_TENANT_ID", "MICROSOFT_AUTHORITY_HOST"} {
+	for _, name := range []string{"MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET", "MICROSOFT_TENANT_ID", "MICROSOFT_AUTHORITY_HOST", "MICROSOFT_GRAPH_URL"} {
 		_, plain := s.env(name)
 		_, file := s.env(name + "_FILE")
 		if plain || file {
@@ -167,10 +167,10 @@ func (s stack) simulate(ctx context.Context) (env func(string) (string, bool), s
 	if err != nil {
 		return nil, nil, err
 	}
+	address := fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port) //nolint:errcheck // a tcp listener
 	values := map[string]string{
 		"MICROSOFT_CLIENT_ID": entrasim.DemoClientID, "MICROSOFT_CLIENT_SECRET": secret,
-		"MICROSOFT_TENANT_ID":      entrasim.DemoTenant,
-		"MICROSOFT_AUTHORITY_HOST": fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port), //nolint:errcheck // a tcp listener
+		"MICROSOFT_TENANT_ID": entrasim.DemoTenant, "MICROSOFT_AUTHORITY_HOST": address, "MICROSOFT_GRAPH_URL": address,
 	}
 	env = func(key string) (string, bool) { v, ok := values[key]; return v, ok }
 	return env, func(ctx context.Context) error { return sim.Serve(ctx, listener) }, nil

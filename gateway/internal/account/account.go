@@ -41,6 +41,9 @@ const (
 	// as a whole that did not answer.
 	retryPerson = time.Minute
 	retryAll    = 15 * time.Second
+	// retryIncomplete is when Microsoft is asked again who had no answer for all
+	// that matters.
+	retryIncomplete = 5 * time.Minute
 )
 
 type login interface {
@@ -115,6 +118,9 @@ func (s *Service) Of(in entra.SignIn, now time.Time) *store.Account {
 func (s *Service) renew(a *store.Account, in entra.SignIn, now time.Time) {
 	a.Sealed = s.cfg.Ring.Seal(keyring.MicrosoftToken, []byte(in.Refresh.Reveal()), binding(*a))
 	a.CheckedAt, a.CheckAt = now, now.Add(s.cfg.Interval)
+	if in.Incomplete {
+		a.CheckAt = now.Add(min(s.cfg.Interval, retryIncomplete))
+	}
 }
 
 // binding ties a sealed token to its person: both are GUIDs.

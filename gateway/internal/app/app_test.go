@@ -135,6 +135,7 @@ func (g *gateway) config(extra string) *config.Config {
 	env := map[string]string{
 		"MICROSOFT_CLIENT_ID": entrasim.DemoClientID, "MICROSOFT_CLIENT_SECRET": demoSecret,
 		"MICROSOFT_TENANT_ID": entrasim.DemoDomain, "MICROSOFT_AUTHORITY_HOST": g.authority,
+		"MICROSOFT_GRAPH_URL": g.authority,
 	}
 	maps.Copy(env, g.settings)
 	data := fmt.Sprintf("public_url: %s\nstate_dir: %q\n%s%s", g.url, g.dir, demoRules, extra)

@@ -74,6 +74,7 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 	login, err := entra.New(entra.Config{
 		Authority: cfg.Microsoft.AuthorityHost, Tenant: cfg.Microsoft.TenantID, ClientID: cfg.Microsoft.ClientID,
 		ClientSecret: cfg.Microsoft.ClientSecret, RedirectURL: cfg.PublicURL + "/callback", Prompt: cfg.Microsoft.Prompt,
+		Groups: groups(cfg.Access), Graph: cfg.Microsoft.GraphURL,
 		InsecureAllowHTTP: cfg.InsecureDevelopment, Logger: logger,
 	})
 	if err != nil {
@@ -154,6 +155,15 @@ func rules(configured []config.Rule) []access.Rule {
 		add(access.KindClient, r.Clients)
 	}
 	return out
+}
+
+// groups are those that rules name.
+func groups(configured []config.Rule) []string {
+	var all []string
+	for _, r := range configured {
+		all = append(all, r.Groups...)
+	}
+	return all
 }
 
 // toolScopes and pageScopes are the configured scopes as the policy and as the

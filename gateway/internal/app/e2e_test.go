@@ -51,6 +51,13 @@ func TestEveryDemonstrationPersonInBothEras(t *testing.T) {
 func checkEveryPerson(t *testing.T, g *gateway) {
 	t.Helper()
 	everything := []string{"math_add", "math_divide", "math_multiply", "math_subtract", "whoami"}
+	members := []string{"math_add", "math_multiply", "math_subtract", "whoami"}
+	// Olga is an engineer in too many groups for a token. Microsoft Graph lists them
+	// all; where there is none, a rule about groups denies.
+	olga := everything
+	if g.sim == nil {
+		olga = members
+	}
 	for _, person := range []struct {
 		button, object string
 		tools          []string
@@ -58,10 +65,8 @@ func checkEveryPerson(t *testing.T, g *gateway) {
 		{button: "Ada Admin", object: entrasim.AdaObject, tools: everything},
 		{button: "Max Member", object: entrasim.MaxObject, tools: everything},
 		{button: "Nora Norole", object: entrasim.NoraObject, tools: []string{"whoami"}},
-		// Olga is an engineer, but Microsoft cannot list her groups: a rule about
-		// groups denies.
-		{button: "Olga Overage", object: entrasim.OlgaObject, tools: []string{"math_add", "math_multiply", "math_subtract", "whoami"}},
-		{button: "Gus Guest", object: entrasim.GusObject, tools: []string{"math_add", "math_multiply", "math_subtract", "whoami"}},
+		{button: "Olga Overage", object: entrasim.OlgaObject, tools: olga},
+		{button: "Gus Guest", object: entrasim.GusObject, tools: members},
 	} {
 		t.Run(person.button, func(t *testing.T) {
 			_, tokens := g.in(t).grant(person.button)

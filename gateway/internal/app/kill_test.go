@@ -70,7 +70,7 @@ func (g *gateway) child(listenAddr string, env ...string) *exec.Cmd {
 	cfg := g.config("")
 	cmd.Env = append(os.Environ(), gatewayEnv+"="+file,
 		"MICROSOFT_CLIENT_ID="+cfg.Microsoft.ClientID, "MICROSOFT_CLIENT_SECRET="+demoSecret,
-		"MICROSOFT_TENANT_ID="+cfg.Microsoft.TenantID, "MICROSOFT_AUTHORITY_HOST="+g.authority)
+		"MICROSOFT_TENANT_ID="+cfg.Microsoft.TenantID, "MICROSOFT_AUTHORITY_HOST="+g.authority, "MICROSOFT_GRAPH_URL="+g.authority)
 	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -239,7 +239,7 @@ func nothingIsForwarded(t *testing.T, g *gateway) {
 			}
 		}
 	}
-	if q.Has("resource") || q.Get("scope") != "openid profile email offline_access" || q.Get("redirect_uri") != g.url+"/callback" || q.Get("client_id") != entrasim.DemoClientID {
+	if q.Has("resource") || q.Get("scope") != "openid profile email offline_access User.Read" || q.Get("redirect_uri") != g.url+"/callback" || q.Get("client_id") != entrasim.DemoClientID {
 		t.Errorf("Microsoft is asked %v", q)
 	}
 	if v := g.sim.Violations(); len(v) > 0 {

@@ -83,6 +83,10 @@ type Microsoft struct {
 	// AuthorityHost is the origin of the cloud's sign-in service. Default
 	// https://login.microsoftonline.com; national clouds have their own.
 	AuthorityHost string
+	// GraphURL is the origin of Microsoft Graph, which is asked for the groups of
+	// people who are in too many for a token. Default: that of the cloud of
+	// AuthorityHost; it must be given for a cloud that is not known here.
+	GraphURL string
 	// Prompt is what Microsoft is asked to show: "select_account" (default)
 	// or "login", which asks for the password each time.
 	Prompt string

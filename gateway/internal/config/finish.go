@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,7 @@ func (l *loader) finish() {
 	l.finishPublicURL()
 	l.finishNetwork()
 	l.finishAuthority()
+	l.finishGraph()
 	l.finishTokens()
 	l.finishClients()
 	if c := l.cfg; c.KeyFile == "" && c.StateDir != "" {
@@ -96,6 +98,34 @@ func (l *loader) finishAuthority() {
 		l.report(v, "is http: the client secret and the sign-in would cross the network in the clear", "use https")
 	case l.good("listen") && !loopbackListen(c.Listen):
 		l.blame("listen", "accepts connections from the network while the sign-in is simulated", "listen on 127.0.0.1")
+	}
+}
+
+// graphs are where Microsoft Graph is, by the host of the authority: of the clouds
+// that Microsoft documents.
+var graphs = map[string]string{
+	"https://login.microsoftonline.com":        "https://graph.microsoft.com",
+	"https://login.microsoftonline.us":         "https://graph.microsoft.us",
+	"https://login.partner.microsoftonline.cn": "https://microsoftgraph.chinacloudapi.cn",
+}
+
+// finishGraph knows where Microsoft Graph is in most clouds. It is only asked about
+// groups, with access tokens that must not cross the network in the clear.
+func (l *loader) finishGraph() {
+	c := l.cfg
+	if !l.good("microsoft.authority_host", "microsoft.graph_url") {
+		return
+	}
+	grouped := slices.IndexFunc(c.Access, func(r Rule) bool { return len(r.Groups) > 0 })
+	switch known := graphs[c.Microsoft.AuthorityHost]; {
+	case c.Microsoft.GraphURL == "" && known != "":
+		c.Microsoft.GraphURL = known
+		c.origins["microsoft.graph_url"] = "default, of the cloud of authority_host"
+	case c.Microsoft.GraphURL == "" && grouped >= 0:
+		l.blame("microsoft.graph_url", "is missing: the rule "+c.Access[grouped].Name+" names groups, and where Microsoft Graph is in this cloud is not known",
+			"give its host, as Microsoft documents it for the cloud of authority_host")
+	case strings.HasPrefix(c.Microsoft.GraphURL, "http:") && (!c.InsecureDevelopment || !loopbackURL(c.Microsoft.GraphURL)):
+		l.blame("microsoft.graph_url", "is http: access tokens would cross the network in the clear", "use https")
 	}
 }
 

@@ -79,6 +79,14 @@ func authority(text string) (string, *refusal) {
 	return u, nil
 }
 
+func graphURL(text string) (string, *refusal) {
+	u, bad := parseOrigin(text)
+	if bad != nil {
+		return "", &refusal{bad.message, "give the host of Microsoft Graph alone, such as https://graph.microsoft.us"}
+	}
+	return u, nil
+}
+
 // publicURL accepts http on loopback; whether that suits the rest is checked
 // when the rest is known.
 func publicURL(text string) (string, *refusal) {

@@ -64,6 +64,8 @@ var settings = []setting{
 		required("copy the directory (tenant) id from the app registration, into the file or into MICROSOFT_TENANT_ID"),
 	one("microsoft.authority_host", "https://login.microsoftonline.com", authority, func(c *Config) *string { return &c.Microsoft.AuthorityHost }).
 		from("MICROSOFT_AUTHORITY_HOST"),
+	one("microsoft.graph_url", "", graphURL, func(c *Config) *string { return &c.Microsoft.GraphURL }).
+		from("MICROSOFT_GRAPH_URL"),
 	one("microsoft.prompt", "select_account", choice("select_account", "login"), func(c *Config) *string { return &c.Microsoft.Prompt }),
 	one("microsoft.recheck_interval", "1h", between(0, 24*time.Hour,
 		"somebody who left the company keeps access until Microsoft is asked again"),

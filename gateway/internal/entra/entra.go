@@ -51,8 +51,14 @@ type Config struct {
 	// always asks for the password. "none" is refused: without a page nobody
 	// can sign in for the first time.
 	Prompt string
-	// InsecureAllowHTTP permits an authority on http, on a loopback address
-	// only. For the development stack.
+	// Groups are the ids of those that access rules name: whoever is in too many
+	// for a token is asked about at Microsoft Graph. None: nobody is.
+	Groups []string
+	// Graph is the origin of Microsoft Graph, such as https://graph.microsoft.com.
+	// Only needed with Groups.
+	Graph string
+	// InsecureAllowHTTP permits an authority and Graph on http, on a loopback
+	// address only. For the development stack.
 	InsecureAllowHTTP bool
 	// HTTPClient is how Microsoft is reached. Nil: one that uses the proxy
 	// of the environment. Redirects are never followed, and a client without
@@ -62,7 +68,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// scopes are what the gateway asks for: an ID token ("profile" brings oid and
+// scopes are what the gateway always asks for: an ID token ("profile" brings oid and
 // tid) and a refresh token. Nothing of the client's, and no resource.
 var scopes = []string{oidc.ScopeOpenID, "profile", "email", oidc.ScopeOfflineAccess}
 
@@ -83,6 +89,8 @@ type Provider struct {
 	redirectURL string
 	prompt      string
 	scopes      []string
+	groups      []string // that matter, lower-case
+	graph       *url.URL // nil if none do
 	http        *http.Client
 	logger      *slog.Logger
 	endpoints   *cached[endpoints]
@@ -106,7 +114,7 @@ func New(cfg Config) (*Provider, error) {
 	}
 	var err error
 	p.authority, err = parseAuthority(cfg.Authority, cfg.InsecureAllowHTTP)
-	problems := []error{err, checkTenant(p.tenant), checkSecret(cfg.ClientSecret), checkRedirect(cfg.RedirectURL)}
+	problems := []error{err, p.useGraph(cfg), checkTenant(p.tenant), checkSecret(cfg.ClientSecret), checkRedirect(cfg.RedirectURL)}
 	if !isGUID(p.clientID) {
 		problems = append(problems, fmt.Errorf("client id %q is not a GUID: use the Application (client) ID of the app registration", cfg.ClientID))
 	}
@@ -117,6 +125,19 @@ func New(cfg Config) (*Provider, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// useGraph has groups looked up at Microsoft Graph, if any matter.
+func (p *Provider) useGraph(cfg Config) (err error) {
+	if len(cfg.Groups) == 0 {
+		return nil
+	}
+	for _, id := range cfg.Groups {
+		p.groups = append(p.groups, strings.ToLower(id))
+	}
+	p.scopes = append(slices.Clone(p.scopes), scopeGraph)
+	p.graph, err = parseGraph(cfg.Graph, cfg.InsecureAllowHTTP)
+	return err
 }
 
 // AuthRequest is what ties the two halves of one sign-in together. All three
@@ -157,6 +178,8 @@ type SignIn struct {
 	// Refresh is Microsoft's refresh token, with which Renew asks whether it still
 	// does; zero if Microsoft gave none.
 	Refresh secret.Value
+	// Incomplete: Microsoft could not be asked for all of it, and should be soon.
+	Incomplete bool
 }
 
 // Exchange redeems the code that came back for req and returns who signed in
@@ -208,7 +231,12 @@ func (p *Provider) signIn(ctx context.Context, form url.Values, now time.Time, a
 			return SignIn{}, err
 		}
 		who, err := p.verify(ctx, at, answer.IDToken, now, accept)
-		return SignIn{Identity: who, Refresh: secret.New(answer.RefreshToken)}, err
+		if err != nil {
+			return SignIn{}, err
+		}
+		in := SignIn{Identity: who, Refresh: secret.New(answer.RefreshToken)}
+		p.resolveGroups(ctx, &in, answer.AccessToken)
+		return in, nil
 	}()
 	p.report(ctx, form.Get("grant_type"), time.Since(start), err)
 	if err != nil {

@@ -178,6 +178,8 @@ var (
 	aadstsText      = regexp.MustCompile(`\bAADSTS([1-9][0-9]{3,8})\b`)
 	traceText       = regexp.MustCompile(`\bTrace ID: ([0-9A-Fa-f-]{36})\b`)
 	correlationText = regexp.MustCompile(`\bCorrelation ID: ([0-9A-Fa-f-]{36})\b`)
+	// graphCode is the shape of Microsoft Graph's error codes.
+	graphCode = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 	// errorCode is the shape of every registered OAuth error code.
 	errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 )
