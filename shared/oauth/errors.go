@@ -31,6 +31,11 @@ const (
 
 	// Resource indicators (RFC 8707 §2).
 	CodeInvalidTarget = "invalid_target"
+
+	// Device authorization (RFC 8628 §3.5), besides access_denied.
+	CodeAuthorizationPending = "authorization_pending"
+	CodeSlowDown             = "slow_down"
+	CodeExpiredToken         = "expired_token"
 )
 
 // Error is a refusal for the client. Code and Description go on the wire, the

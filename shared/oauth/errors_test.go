@@ -31,6 +31,9 @@ func TestErrorCodesAreThoseOfTheRFCs(t *testing.T) {
 		{code: oauth.CodeInvalidRedirectURI, wire: "invalid_redirect_uri", status: http.StatusBadRequest},
 		{code: oauth.CodeInvalidClientMetadata, wire: "invalid_client_metadata", status: http.StatusBadRequest},
 		{code: oauth.CodeInvalidTarget, wire: "invalid_target", status: http.StatusBadRequest},
+		{code: oauth.CodeAuthorizationPending, wire: "authorization_pending", status: http.StatusBadRequest},
+		{code: oauth.CodeSlowDown, wire: "slow_down", status: http.StatusBadRequest},
+		{code: oauth.CodeExpiredToken, wire: "expired_token", status: http.StatusBadRequest},
 	} {
 		e := oauth.NewError(tt.code, "said so")
 		if e.Code != tt.wire || e.Status != tt.status || e.Description != "said so" {

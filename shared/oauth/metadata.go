@@ -16,6 +16,8 @@ type ServerMetadata struct {
 	TokenEndpoint         string `json:"token_endpoint"`
 	// RegistrationEndpoint is there if clients can register (RFC 7591).
 	RegistrationEndpoint string `json:"registration_endpoint,omitempty"`
+	// DeviceAuthorizationEndpoint is there if devices can be signed in (RFC 8628 §4).
+	DeviceAuthorizationEndpoint string `json:"device_authorization_endpoint,omitempty"`
 	// RevocationEndpoint is there if tokens can be revoked (RFC 7009).
 	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
 	// RevocationEndpointAuthMethodsSupported means client_secret_basic if absent.
