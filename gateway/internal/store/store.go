@@ -169,6 +169,45 @@ const MaxCodeFailures = 5
 // for theft and revokes the grant (RFC 6749 §4.1.2).
 const ReplayBurst = 10 * time.Second
 
+// Device is a device that waits until a person has signed in for it elsewhere
+// (RFC 8628). Once that is so, its code is a Code too, with neither redirect URI
+// nor challenge.
+type Device struct {
+	// Hash is that of the device code, and UserCode that of what people type.
+	Hash     Hash
+	UserCode Hash
+	// ClientID, ClientName and Scopes are what is asked for.
+	ClientID   string
+	ClientName string
+	Scopes     []string
+	// Address is whence the device asked, for the person to see.
+	Address   string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	// Interval is how long the device must wait between two polls, at first.
+	Interval time.Duration
+}
+
+// SlowDown is by how much a device that polls too soon must wait longer, "for this
+// and all subsequent requests" (RFC 8628 §3.5).
+const SlowDown = 5 * time.Second
+
+// DeviceState is what a device learns when it polls.
+type DeviceState int
+
+// The states of a device.
+const (
+	// DevicePending: nobody has signed in yet.
+	DevicePending DeviceState = iota + 1
+	// DeviceHurried is DevicePending for a device that polled too soon; its
+	// interval has grown by SlowDown.
+	DeviceHurried
+	// DeviceDenied: the person, or Microsoft, said no.
+	DeviceDenied
+	// DeviceApproved: RedeemCode gives the grant.
+	DeviceApproved
+)
+
 // AccessToken is a bearer token (RFC 6750) for /mcp.
 type AccessToken struct {
 	Hash    Hash
@@ -310,6 +349,22 @@ type Event struct {
 //	CreateOwnGrant(ctx, OwnGrant) error
 //	    creates the grant and its token (GrantID filled in, expiry capped at the
 //	    grant's). ErrDisabled: its client is.
+//	CreateDevice(ctx, Device) error
+//	DeviceByUserCode(ctx, userCode, browser Hash, now) (Device, error)
+//	    read only. ErrNotFound, without difference: unknown, expired, decided,
+//	    or another browser has claimed it.
+//	ClaimDevice(ctx, device, browser Hash, now) error
+//	    gives it to the browser that comes first, and to that one again.
+//	    ErrNotFound as DeviceByUserCode.
+//	DenyDevice(ctx, device, browser Hash, now) error
+//	    decides it; ErrNotFound as DeviceByUserCode.
+//	ApproveDevice(ctx, browser Hash, Code, now) error
+//	    decides the device whose hash is the code's, and does as CreateCode.
+//	    ErrNotFound: unknown, expired, decided, or this browser has not claimed
+//	    it. ErrDisabled, and then it is not decided.
+//	PollDevice(ctx, device Hash, clientID string, now) (DeviceState, error)
+//	    ErrNotFound: unknown or another client's. ErrExpired: over before it was
+//	    decided. Approved and denied stay so until it is collected.
 //	UseAccessToken(ctx, Hash, now) (AccessToken, Grant, error)
 //	    ErrNotFound: unknown; ErrRevoked, also if expired since; ErrExpired:
 //	    token or grant expired. The first use of a generation is recorded durably
@@ -366,8 +421,8 @@ type Event struct {
 //	    deletes what has been dead for more than 24 h: expired logins, codes,
 //	    consents and tokens, tokens of revoked grants, then ended grants without tokens,
 //	    and accounts not checked since whose person has no live grant. What a program
-//	    could pile up in a day goes after an hour: assertions, and the grants that clients had for
-//	    themselves with their tokens. It only frees space, so it may do that in parts. Audit rows stay.
+//	    could pile up in a day goes after an hour: devices that were not approved, assertions, and the grants that clients had
+//	    for themselves with their tokens. It only frees space, so it may do that in parts. Audit rows stay.
 //
 // The verbs of the administrator. Nobody disabled has a live grant: disabling
 // revokes them all, and RedeemCode and CreateOwnGrant, which alone make new ones,

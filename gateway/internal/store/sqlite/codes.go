@@ -44,31 +44,33 @@ var insertCode = writing("insert code", `INSERT INTO codes (hash, grant_id, clie
 
 // CreateCode stores an authorization code.
 func (s *Store) CreateCode(ctx context.Context, c store.Code) error {
+	return s.change(ctx, func(t tx) error { return t.storeCode(c) })
+}
+
+func (t tx) storeCode(c store.Code) error {
 	g := c.Grant
 	identity, scopes, err := encodeGrant(g)
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, func(t tx) error {
-		var disabled bool
-		if err := t.row(checkDisabled, []any{&disabled}, g.Identity.Tenant, g.Identity.Object, g.ClientID); err != nil {
+	var disabled bool
+	if err := t.row(checkDisabled, []any{&disabled}, g.Identity.Tenant, g.Identity.Object, g.ClientID); err != nil {
+		return err
+	}
+	if disabled {
+		return store.ErrDisabled
+	}
+	if err := t.storeIdentity(g.Identity, identity, c.CreatedAt); err != nil {
+		return err
+	}
+	if c.Account != nil {
+		if err := t.storeAccount(*c.Account); err != nil {
 			return err
 		}
-		if disabled {
-			return store.ErrDisabled
-		}
-		if err := t.storeIdentity(g.Identity, identity, c.CreatedAt); err != nil {
-			return err
-		}
-		if c.Account != nil {
-			if err := t.storeAccount(*c.Account); err != nil {
-				return err
-			}
-		}
-		return t.run(insertCode, c.Hash[:], g.ID, g.ClientID, g.ClientName, identity, scopes, g.Resource,
-			micros(g.CreatedAt), micros(g.ExpiresAt), c.RedirectURI, c.Challenge, micros(c.CreatedAt), micros(c.ExpiresAt),
-			optional(c.UsedAt), c.Failures)
-	})
+	}
+	return t.run(insertCode, c.Hash[:], g.ID, g.ClientID, g.ClientName, identity, scopes, g.Resource,
+		micros(g.CreatedAt), micros(g.ExpiresAt), c.RedirectURI, c.Challenge, micros(c.CreatedAt), micros(c.ExpiresAt),
+		optional(c.UsedAt), c.Failures)
 }
 
 var selectCode = reading("read code", `SELECT redirect_uri, challenge, created_at, expires_at, used_at, failures, `+grantColumnsOfCode+`

@@ -88,6 +88,10 @@ var collections = []struct {
 		(SELECT state FROM logins WHERE expires_at < ? LIMIT ?)`)},
 	{keepDead, writing("collect codes", `DELETE FROM codes WHERE hash IN
 		(SELECT hash FROM codes WHERE expires_at < ? LIMIT ?)`)},
+	{keepPiled, writing("collect devices that nobody signed in", `DELETE FROM devices WHERE hash IN
+		(SELECT hash FROM devices WHERE expires_at < ? AND approved_at IS NULL LIMIT ?)`)},
+	{keepDead, writing("collect devices", `DELETE FROM devices WHERE hash IN
+		(SELECT hash FROM devices WHERE expires_at < ? LIMIT ?)`)},
 	{keepDead, writing("collect consents", `DELETE FROM consents WHERE rowid IN
 		(SELECT rowid FROM consents WHERE expires_at < ? LIMIT ?)`)},
 	{keepPiled, writing("collect assertions", `DELETE FROM assertions WHERE hash IN

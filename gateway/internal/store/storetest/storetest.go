@@ -26,6 +26,12 @@ type Store interface {
 	Code(ctx context.Context, hash store.Hash) (store.Code, error)
 	FailCode(ctx context.Context, hash store.Hash) error
 	RedeemCode(ctx context.Context, r store.Redemption, now time.Time) (store.Grant, error)
+	CreateDevice(ctx context.Context, d store.Device) error
+	DeviceByUserCode(ctx context.Context, userCode, browser store.Hash, now time.Time) (store.Device, error)
+	ClaimDevice(ctx context.Context, device, browser store.Hash, now time.Time) error
+	DenyDevice(ctx context.Context, device, browser store.Hash, now time.Time) error
+	ApproveDevice(ctx context.Context, browser store.Hash, c store.Code, now time.Time) error
+	PollDevice(ctx context.Context, device store.Hash, clientID string, now time.Time) (store.DeviceState, error)
 	UseAccessToken(ctx context.Context, hash store.Hash, now time.Time) (store.AccessToken, store.Grant, error)
 	CreateOwnGrant(ctx context.Context, o store.OwnGrant) error
 	RotateRefresh(ctx context.Context, r store.Rotation, now time.Time) (store.Rotated, error)
@@ -68,6 +74,13 @@ func Run(t *testing.T, open Opener) {
 		{"a replayed code revokes only after the burst", codeReplayed},
 		{"of 64 redemptions of one code, one wins", codeRace},
 		{"a redemption that fails leaves the code unused", codeUndone},
+		{"a device comes back whole", deviceRoundTrip},
+		{"a device is refused to a browser", deviceRefused},
+		{"an approved device is redeemed for a grant and tokens", deviceRedeemed},
+		{"a device polls at its pace", devicePolled},
+		{"of 64 browsers one gets a device, and decides it once", deviceRaces},
+		{"no device is approved for who is disabled", deviceDisabled},
+		{"devices are collected sooner if nobody signed in", deviceCollected},
 		{"tokens end with their grant", tokensCapped},
 		{"an access token is refused", accessRefused},
 		{"a refresh token rotates", rotated},

@@ -190,7 +190,7 @@ func restart(k *kit) {
 func gone(k *kit) {
 	ctx, cancel := context.WithCancel(k.Context())
 	cancel()
-	l, c, i := k.login(), k.code(), k.issue(nil)
+	l, c, i, d := k.login(), k.code(), k.issue(nil), k.created()
 	for name, call := range map[string]func() error{
 		"CreateLogin":  func() error { return k.CreateLogin(ctx, l) },
 		"ConsumeLogin": func() error { _, err := k.ConsumeLogin(ctx, l.State, l.Browser, start); return err },
@@ -201,8 +201,14 @@ func gone(k *kit) {
 			_, err := k.RedeemCode(ctx, store.Redemption{Code: c.Hash, Access: k.access(start)}, start)
 			return err
 		},
-		"CreateOwnGrant": func() error { return k.CreateOwnGrant(ctx, k.own(clientID, start)) },
-		"RotateRefresh":  func() error { _, err := k.RotateRefresh(ctx, k.rotation(i.refresh.Hash, start), start); return err },
+		"CreateDevice":     func() error { return k.CreateDevice(ctx, k.device()) },
+		"DeviceByUserCode": func() error { _, err := k.DeviceByUserCode(ctx, d.UserCode, l.Browser, start); return err },
+		"ClaimDevice":      func() error { return k.ClaimDevice(ctx, d.Hash, l.Browser, start) },
+		"DenyDevice":       func() error { return k.DenyDevice(ctx, d.Hash, l.Browser, start) },
+		"ApproveDevice":    func() error { return k.ApproveDevice(ctx, l.Browser, k.approval(d), start) },
+		"PollDevice":       func() error { _, err := k.PollDevice(ctx, d.Hash, clientID, start); return err },
+		"CreateOwnGrant":   func() error { return k.CreateOwnGrant(ctx, k.own(clientID, start)) },
+		"RotateRefresh":    func() error { _, err := k.RotateRefresh(ctx, k.rotation(i.refresh.Hash, start), start); return err },
 		"UseAccessToken": func() error {
 			_, _, err := k.UseAccessToken(ctx, i.access.Hash, start)
 			return err
@@ -253,6 +259,7 @@ func gone(k *kit) {
 	}
 	_, err := k.Code(k.Context(), c.Hash)
 	k.wants("the code that was not created", err, store.ErrNotFound)
+	k.wants("the device that nobody claimed", k.ClaimDevice(k.Context(), d.Hash, k.hash(), start), nil)
 	k.wants("the token that was not revoked", k.use(i.access.Hash, start), nil)
 	if r := k.rotate(i.refresh.Hash, start); r.Repeated {
 		k.Error("the rotation was stored")
