@@ -30,6 +30,7 @@ const (
 	AccessPrefix  = "mcpat_"
 	RefreshPrefix = "mcprt_"
 	CodePrefix    = "mcpac_"
+	DevicePrefix  = "mcpdc_"
 )
 
 // randomBytes of every value: 256 bits.
@@ -91,6 +92,9 @@ type Issued struct {
 
 // NewCode returns an authorization code.
 func NewCode() string { return newValue(CodePrefix) }
+
+// NewDeviceCode returns a device code (RFC 8628 §3.2).
+func NewDeviceCode() string { return newValue(DevicePrefix) }
 
 func newValue(prefix string) string {
 	b := make([]byte, randomBytes)
