@@ -46,7 +46,8 @@ type Client struct {
 	// RedirectURIs are where it may be answered; oauth.MatchRedirect compares.
 	RedirectURIs []string
 	// GrantTypes always have authorization_code, except where an administrator
-	// wrote down others; only there they can have client_credentials.
+	// wrote down others; only there they can have client_credentials. Those that
+	// are not served are not among them.
 	GrantTypes []string
 	// Scopes are those that it may have for itself, by client_credentials, besides
 	// what every token has.
@@ -158,7 +159,7 @@ func NewDirectory(cfg Config) *Directory {
 		}
 		d.listed[r.ID] = Client{
 			ID: r.ID, Name: r.Name, RedirectURIs: r.RedirectURIs, AuthMethod: r.AuthMethod, Known: true,
-			GrantTypes: r.GrantTypes, Scopes: r.Scopes, ApplicationType: applicationWeb,
+			GrantTypes: cfg.Policy.served(r.GrantTypes), Scopes: r.Scopes, ApplicationType: applicationWeb,
 			secret: r.SecretHash, keys: keySource{uri: r.JWKSURI},
 		}
 	}

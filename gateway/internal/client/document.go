@@ -98,6 +98,9 @@ func readDocument(id string, body []byte) (Client, error) {
 	if len(doc.GrantTypes) == 0 || slices.Contains(doc.GrantTypes, grantRefreshToken) {
 		c.GrantTypes = append(c.GrantTypes, grantRefreshToken)
 	}
+	if slices.Contains(doc.GrantTypes, oauth.GrantTypeDeviceCode) {
+		c.GrantTypes = append(c.GrantTypes, oauth.GrantTypeDeviceCode)
+	}
 	if doc.ApplicationType == applicationNative {
 		c.ApplicationType = applicationNative
 	}

@@ -37,6 +37,8 @@ type Policy struct {
 	// PrivateUseRedirects allows redirect URIs such as cursor://host/path
 	// (RFC 8252 §7.1). Any program on a computer can claim such a scheme.
 	PrivateUseRedirects bool
+	// Device serves the grant of RFC 8628 to the clients that list it.
+	Device bool
 }
 
 // admitRegistration says why clients with these redirect URIs may not register,
@@ -68,13 +70,19 @@ func (p Policy) admitDocument(u *url.URL) error {
 	return forbid("clients.documents is closed")
 }
 
-// admit returns a client with those of its redirect URIs that are served, or
-// an ErrForbidden if that is none.
+// admit returns a client with those of its redirect URIs and grant types that are
+// served, or an ErrForbidden if it has no such redirect URI.
 func (p Policy) admit(c Client) (Client, error) {
+	c.GrantTypes = p.served(c.GrantTypes)
 	if c.RedirectURIs = p.usable(c.RedirectURIs); len(c.RedirectURIs) == 0 {
 		return Client{}, forbid("none of its redirect URIs is served here")
 	}
 	return c, nil
+}
+
+// served are those of a client's grant types that are served under this policy.
+func (p Policy) served(grants []string) []string {
+	return slices.DeleteFunc(slices.Clone(grants), func(grant string) bool { return grant == oauth.GrantTypeDeviceCode && !p.Device })
 }
 
 // usable are those of a client's redirect URIs that are served under this

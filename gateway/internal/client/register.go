@@ -38,8 +38,8 @@ const (
 // live with it, so that clients that ask for more than there is still get in:
 //   - a client that does not say how it identifies itself becomes a public one,
 //     with no secret to lose, though RFC 7591 §2 would give it one;
-//   - grant types that are not served are left out; none named means both that
-//     are, since a client that names none wants to stay signed in too;
+//   - grant types that are not served are left out; none named means a code and
+//     refreshing, since a client that names none wants to stay signed in too;
 //   - control characters are taken out of the name (see displayName).
 //
 // Scopes, logos and all else are not registered and not in the answer. An error
@@ -122,6 +122,9 @@ func (d *Directory) accept(meta oauth.ClientMetadata) (Client, *oauth.Error) {
 	if len(meta.GrantTypes) == 0 || slices.Contains(meta.GrantTypes, grantRefreshToken) {
 		grants = append(grants, grantRefreshToken)
 	}
+	if slices.Contains(meta.GrantTypes, oauth.GrantTypeDeviceCode) {
+		grants = append(grants, oauth.GrantTypeDeviceCode)
+	}
 	if len(meta.GrantTypes) > 0 && !slices.Contains(meta.GrantTypes, grantAuthorizationCode) {
 		return Client{}, oauth.NewError(oauth.CodeInvalidClientMetadata, "grant_types must have authorization_code")
 	}
@@ -135,7 +138,7 @@ func (d *Directory) accept(meta oauth.ClientMetadata) (Client, *oauth.Error) {
 	}
 	return Client{
 		Name: name, URI: displayURI(meta.ClientURI), RedirectURIs: slices.Clone(meta.RedirectURIs),
-		GrantTypes: grants, ApplicationType: application, AuthMethod: method,
+		GrantTypes: d.cfg.Policy.served(grants), ApplicationType: application, AuthMethod: method,
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mcp-gateway/gateway/internal/keyring"
@@ -36,6 +37,7 @@ type sealed struct {
 	RedirectURIs []string `json:"r"`
 	Refresh      bool     `json:"f,omitempty"`
 	Native       bool     `json:"a,omitempty"`
+	Device       bool     `json:"d,omitempty"`
 	// Secret is the SHA-256 of the client's secret, and Post says that it
 	// comes in the body. Only in the format for them.
 	Secret []byte `json:"s,omitempty"`
@@ -51,6 +53,7 @@ func (d *Directory) seal(c Client) (id string, ok bool, err error) {
 	content, format := sealed{
 		Name: c.Name, URI: c.URI, RedirectURIs: c.RedirectURIs,
 		Refresh: c.MayRefresh(), Native: c.ApplicationType == applicationNative,
+		Device: slices.Contains(c.GrantTypes, oauth.GrantTypeDeviceCode),
 	}, sealingPublic
 	if !c.Public() {
 		content.Secret, content.Post, format = c.secret[:], c.AuthMethod == oauth.AuthMethodSecretPost, sealingSecret
@@ -99,6 +102,9 @@ func (d *Directory) open(id string) (Client, error) {
 	}
 	if s.Refresh {
 		c.GrantTypes = append(c.GrantTypes, grantRefreshToken)
+	}
+	if s.Device {
+		c.GrantTypes = append(c.GrantTypes, oauth.GrantTypeDeviceCode)
 	}
 	if s.Native {
 		c.ApplicationType = applicationNative
