@@ -36,7 +36,7 @@ func TestNothingOfAnotherGatewayIsKnown(t *testing.T) {
 	t.Run("a consent form", func(t *testing.T) {
 		// Cookies have no ports, so the browser has one cookie for both.
 		consent, _ := b.open(t.Context(), there.authorizeURL(a, nil))
-		form := url.Values{"form": {consent.forms[0].hidden.Get("form")}, "decision": {"allow"}}.Encode()
+		form := url.Values{"form": {consent.forms[0].fields.Get("form")}, "decision": {"allow"}}.Encode()
 		page, next := b.send(http.MethodPost, here.url+"/consent", form, http.Header{"Sec-Fetch-Site": {"same-origin"}})
 		if next != nil || page.status != http.StatusBadRequest || !strings.Contains(page.body, "no longer valid") {
 			t.Errorf("status %d, redirected to %v", page.status, next)

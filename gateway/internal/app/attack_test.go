@@ -116,7 +116,7 @@ func TestAnAttackersConsentIsWorthNothingElsewhere(t *testing.T) {
 	attacker, victim := newBrowser(t), newBrowser(t)
 	consent, _ := attacker.open(ctx, g.authorizeURL(a, toEvil))
 	own, _ := victim.open(ctx, g.authorizeURL(newAuthorization(g.registration()), nil))
-	form := consent.forms[0].hidden.Get("form")
+	form := consent.forms[0].fields.Get("form")
 	allow := url.Values{"form": {form}, "decision": {"allow"}}.Encode()
 	sameOrigin := http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {g.url}}
 	public, err := url.Parse(g.url)
@@ -144,7 +144,7 @@ func TestAnAttackersConsentIsWorthNothingElsewhere(t *testing.T) {
 		status int
 	}{
 		{name: "the attacker's form in the victim's browser", by: victim, form: allow, header: sameOrigin, status: http.StatusBadRequest},
-		{name: "the attacker's form beside the victim's own", by: victim, form: "form=" + own.forms[0].hidden.Get("form") + "&" + allow, header: sameOrigin, status: http.StatusBadRequest},
+		{name: "the attacker's form beside the victim's own", by: victim, form: "form=" + own.forms[0].fields.Get("form") + "&" + allow, header: sameOrigin, status: http.StatusBadRequest},
 		{name: "the attacker's cookie set beside the victim's", by: bare, form: allow, header: with(cookie(victim) + "; " + cookie(attacker)), status: http.StatusBadRequest},
 		{name: "the attacker's cookie set before the victim's", by: bare, form: allow, header: with(cookie(attacker) + "; " + cookie(victim)), status: http.StatusBadRequest},
 		{name: "the attacker's cookie under a name without its prefix", by: bare, form: allow, header: with(strings.TrimPrefix(cookie(attacker), "__Host-")), status: http.StatusBadRequest},

@@ -139,7 +139,7 @@ func testConsentComesFirstAndIsBoundToTheBrowser(t *testing.T) {
 		}
 	})
 	t.Run("a form posted by another site is refused", func(t *testing.T) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url+"/consent", strings.NewReader(consent.forms[0].hidden.Encode()+"&decision=allow"))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url+"/consent", strings.NewReader(consent.forms[0].fields.Encode()+"&decision=allow"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,10 +60,10 @@ type document struct {
 	forms  []form
 }
 
-// form is one form with its buttons.
+// form is one form with its buttons; fields are hidden, or for text.
 type form struct {
 	action  string
-	hidden  url.Values
+	fields  url.Values
 	buttons []button
 }
 
@@ -131,7 +131,7 @@ func (b *browser) press(ctx context.Context, doc document, want string) (documen
 				continue
 			}
 			values := url.Values{btn.name: {btn.value}}
-			maps.Copy(values, f.hidden)
+			maps.Copy(values, f.fields)
 			action, err := doc.url.Parse(f.action)
 			if err != nil {
 				b.t.Fatal(err)
@@ -166,12 +166,12 @@ func parseForms(t *testing.T, body string) []form {
 }
 
 func parseForm(n *html.Node) form {
-	f := form{action: attr(n, "action"), hidden: url.Values{}}
+	f := form{action: attr(n, "action"), fields: url.Values{}}
 	for c := range n.Descendants() {
 		switch {
 		case c.Type != html.ElementNode:
-		case c.Data == "input" && attr(c, "type") == "hidden":
-			f.hidden.Add(attr(c, "name"), attr(c, "value"))
+		case c.Data == "input" && (attr(c, "type") == "hidden" || attr(c, "type") == ""):
+			f.fields.Add(attr(c, "name"), attr(c, "value"))
 		case c.Data == "button":
 			f.buttons = append(f.buttons, button{name: attr(c, "name"), value: attr(c, "value"), text: text(c)})
 		}

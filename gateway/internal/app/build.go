@@ -94,12 +94,13 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 			Consent: signInTime, Login: signInTime, Code: cfg.Tokens.CodeLifetime,
 			Grant: cfg.Tokens.RefreshAbsolute, Unchecked: min(account.Unchecked, cfg.Tokens.RefreshAbsolute), Consented: consentTime,
 		},
-		Scopes: pageScopes(cfg.Scopes), Introspection: len(cfg.ResourceServers) > 0,
-		Clients: clients, Login: login, Accounts: accounts, Store: db, Ring: ring, Audit: trail, Address: addresses.Of, Logger: logger,
+		Scopes: pageScopes(cfg.Scopes), Introspection: len(cfg.ResourceServers) > 0, DeviceSignIn: cfg.Clients.DeviceSignIn,
+		Clients: clients, Login: login, Accounts: accounts, Store: db, Devices: db, Ring: ring, Audit: trail, Address: addresses.Of, Logger: logger,
 		Grants: grant.NewDispatcher(grant.Config{
 			Issuer: cfg.PublicURL, Scope: authserver.ScopeMCP, ResourceServers: resourceServers(cfg.ResourceServers),
 			ClientCredentials: slices.ContainsFunc(cfg.RegisteredClients, config.RegisteredClient.ActsForItself),
 			Clients:           clients, Codes: db, Tokens: tokens, Accounts: accounts, Audit: trail, Logger: logger,
+			Devices:    devices(cfg, db),
 			IsResource: func(r string) bool { return authserver.IsResource(cfg.PublicURL, r) },
 		}),
 		Limits: limits(cfg.HTTP, addresses),
@@ -131,8 +132,8 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 	}, nil
 }
 
-// signInTime is how long a consent page can be answered, and how long the
-// person may take at Microsoft.
+// signInTime is how long a consent page can be answered, how long the person may
+// take at Microsoft, and how long a device waits for them.
 const signInTime = 10 * time.Minute
 
 // consentTime is how long a consent is remembered.
@@ -189,5 +190,21 @@ func limits(cfg config.HTTP, addresses limit.Addresses) authserver.Limits {
 		l := limit.NewLimiter(limit.Config{PerMinute: r.PerMinute, Burst: r.Burst})
 		return func(next http.Handler) http.Handler { return l.Wrap(next, addresses.Of) }
 	}
-	return authserver.Limits{Register: wrap(cfg.Register), Authorize: wrap(cfg.Authorize), Token: wrap(cfg.Token)}
+	guesses := limit.NewGuesses(limit.Config{PerMinute: cfg.Device.PerMinute, Burst: cfg.Device.Burst}, wrongCodes)
+	return authserver.Limits{
+		Register: wrap(cfg.Register), Authorize: wrap(cfg.Authorize), Token: wrap(cfg.Token), Device: wrap(cfg.Device),
+		Guess: guesses.Allow,
+	}
+}
+
+// wrongCodes is how many codes of devices all addresses together may get wrong: in
+// the signInTime that a code lives, 1,320 of the 25,600,000,000 that there are.
+var wrongCodes = limit.Config{PerMinute: 120, Burst: 120}
+
+// devices is the grant of devices, if it is served.
+func devices(cfg *config.Config, db *sqlite.Store) grant.Devices {
+	if !cfg.Clients.DeviceSignIn {
+		return grant.Devices{}
+	}
+	return grant.Devices{Store: db, VerificationURI: cfg.PublicURL + authserver.DevicePath, Lifetime: signInTime}
 }

@@ -29,7 +29,7 @@ func admission(cfg config.Clients) client.Policy {
 	return client.Policy{
 		Registration: client.Admission(cfg.Registration), RedirectHosts: cfg.RedirectHosts,
 		Documents: client.Admission(cfg.Documents), DocumentHosts: cfg.DocumentHosts,
-		PrivateUseRedirects: cfg.PrivateUseRedirects,
+		PrivateUseRedirects: cfg.PrivateUseRedirects, Device: cfg.DeviceSignIn,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -53,6 +54,34 @@ func (s *stage) walk(w *window, want ...string) {
 			s.t.Fatalf("going back, the keyboard is on %q, want %q", got, name)
 		}
 	}
+}
+
+// TestADeviceWithTheKeyboardAlone types the code that the device shows.
+func TestADeviceWithTheKeyboardAlone(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "127.0.0.1:0")
+	w := newWindow(t, s.chromium)
+	w.size(375, 720)
+	d := s.device()
+	w.open(d.VerificationURI)
+	w.see("Sign in a device")
+	s.tab(w) // the field, which has no text of its own
+	w.press(strings.ToLower(d.UserCode))
+	if got := s.tab(w); got != "Continue" {
+		t.Fatalf("after the field the keyboard is on %q", got)
+	}
+	w.press(kb.Enter)
+	w.see("asks to use your tools")
+	s.walk(w, "Yes, allow and sign in with Microsoft", "Deny")
+	w.press(kb.Enter)
+	w.see("Who are you today?")
+	s.tab(w)
+	w.press(kb.Enter)
+	w.see("Your device is signed in")
+	if got := d.poll(); got.status != http.StatusOK {
+		t.Errorf("the device gets %d %s", got.status, got.body)
+	}
+	w.check(s.known()...)
 }
 
 // TestASignInWithTheKeyboardAlone: from the client's address to its tokens, to its

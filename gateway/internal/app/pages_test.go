@@ -29,7 +29,7 @@ import (
 var update = flag.Bool("update", false, "take the pictures in docs/pages anew")
 
 // pagesConfig has a client that an administrator wrote down, and a scope to ask for.
-const pagesConfig = wideRates + divideScope +
+const pagesConfig = wideRates + divideScope + "clients: {device_sign_in: true}\n" +
 	"registered_clients:\n  - {id: build-agent, name: The build agent, redirect_uris: [\"https://build.example/callback\"], auth_method: none}\n"
 
 // stage is a gateway, a browser before it, and a client on the same computer that

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -234,4 +235,23 @@ func secretFile(t *testing.T, secret string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// stored reports whether a text is in a file of the database as it is.
+func (g *gateway) stored(text string) bool {
+	g.t.Helper()
+	files, err := filepath.Glob(filepath.Join(g.dir, "gateway.db*"))
+	if err != nil || len(files) == 0 {
+		g.t.Fatalf("there is no database: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if bytes.Contains(data, []byte(text)) {
+			return true
+		}
+	}
+	return false
 }

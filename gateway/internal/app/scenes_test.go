@@ -69,6 +69,27 @@ var scenes = []scene{
 		s.ask(w, client, s.redirect, func(q url.Values) { q.Set("scope", "mcp calc.divide offline_access") })
 	}},
 
+	{name: "the page for the code of a device", status: 200, heading: "Sign in a device", open: at("/device?user_code=BCDF-GHJK")},
+	{name: "a code that no device has", status: 400, heading: "Try the code again", open: func(s *stage, w *window) {
+		w.open(s.url + "/device?user_code=BCDF-GHJK")
+		w.click("Continue")
+	}},
+	{name: "consent to a device", status: 200, heading: "“Terminal” asks", open: func(s *stage, w *window) {
+		w.open(s.device().VerificationURIComplete)
+		w.click("Continue")
+	}},
+	{name: "a device that is denied", status: 200, heading: "Access was denied", open: func(s *stage, w *window) {
+		w.open(s.device().VerificationURIComplete)
+		w.click("Continue")
+		w.click("Deny")
+	}},
+	{name: "a device that is signed in", status: 200, heading: "Your device is signed in", open: func(s *stage, w *window) {
+		w.open(s.device().VerificationURIComplete)
+		w.click("Continue")
+		w.click("Yes, allow")
+		w.click(entrasim.Ada)
+	}},
+
 	{name: "a program that is not registered", status: 400, heading: "not registered here", open: at("/authorize?client_id=unknown")},
 	{name: "a program that is sent elsewhere", status: 400, heading: "an address it did not register", open: func(s *stage, w *window) {
 		s.ask(w, s.registration(), "https://evil.example/", nil)

@@ -216,7 +216,7 @@ func denialStoresNothing(t *testing.T) {
 		t.Errorf("the client is told %v", back)
 	}
 	// A decision that is neither is a denial too.
-	_, back = b.send(http.MethodPost, g.url+"/consent", url.Values{"form": {consent.forms[0].hidden.Get("form")}, "decision": {"Allow"}}.Encode(), http.Header{"Sec-Fetch-Site": {"same-origin"}})
+	_, back = b.send(http.MethodPost, g.url+"/consent", url.Values{"form": {consent.forms[0].fields.Get("form")}, "decision": {"Allow"}}.Encode(), http.Header{"Sec-Fetch-Site": {"same-origin"}})
 	if back == nil || back.Query().Get("error") != "access_denied" {
 		t.Errorf("for a decision that is none the client is told %v", back)
 	}

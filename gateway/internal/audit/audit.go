@@ -20,6 +20,9 @@ const (
 	KindLogin = "login"
 	// KindConsent: somebody denied a client access.
 	KindConsent = "consent"
+	// KindDevice: a client got a code for a person to type, or somebody denied
+	// what it is for.
+	KindDevice = "device"
 	// KindGrant: a client got its first tokens, or tried a stolen code or
 	// refresh token.
 	KindGrant = "grant"

@@ -61,18 +61,13 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 // the person has consented to before.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, req authorizationRequest, allowed []string, now time.Time) {
 	target := req.target(s.cfg.PublicURL)
-	form, err := json.Marshal(consentForm{Request: req, Expires: now.Add(s.cfg.Lifetimes.Consent)})
+	c, err := s.consentPage(w, r, req, now)
 	if err != nil {
-		s.unavailable(w, r, target, req.ClientName, err)
+		s.unavailable(w, r, req, err)
 		return
 	}
-	browser := markBrowser(w, r)
-	c := page.Consent{
-		Gateway: s.host, Client: req.ClientName, ClientHost: client.Client{ID: req.ClientID}.Host(),
-		Known: req.Known, RedirectURI: req.RedirectURI, RedirectHost: target.host(), Local: target.local(),
-		Action: "/consent", Form: s.cfg.Ring.SealText(keyring.ConsentForm, form, browser[:]),
-		FormAction: []string{s.cfg.AuthorityOrigin, target.origin()},
-	}
+	c.RedirectURI, c.RedirectHost, c.Local = req.RedirectURI, target.host(), target.local()
+	c.FormAction = []string{s.cfg.AuthorityOrigin, target.origin()}
 	for _, scope := range req.Scopes {
 		if words := s.scopeWords(scope); slices.Contains(allowed, scope) {
 			c.Granted = append(c.Granted, words)
@@ -81,6 +76,20 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, req authorizationRe
 		}
 	}
 	page.WriteConsent(w, c)
+}
+
+// consentPage is what every consent page has: who asks, and the request, sealed to
+// this browser.
+func (s *Server) consentPage(w http.ResponseWriter, r *http.Request, req authorizationRequest, now time.Time) (page.Consent, error) {
+	form, err := json.Marshal(consentForm{Request: req, Expires: now.Add(s.cfg.Lifetimes.Consent)})
+	if err != nil {
+		return page.Consent{}, err
+	}
+	browser := markBrowser(w, r)
+	return page.Consent{
+		Gateway: s.host, Client: req.ClientName, ClientHost: client.Client{ID: req.ClientID}.Host(), Known: req.Known,
+		Action: "/consent", Form: s.cfg.Ring.SealText(keyring.ConsentForm, form, browser[:]),
+	}, nil
 }
 
 // whoAsks identifies the client and where it may be answered. Until both are
@@ -188,13 +197,17 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
 			"It was open for too long, or was opened in another browser, or your browser refuses cookies. Start again from your program.", errors.Join(err, repeated))
 		return
 	}
+	if form.Request.Device != nil {
+		s.consentDevice(w, r, form.Request, browser, fields["decision"] == "allow", now)
+		return
+	}
 	target, ok := s.stillWelcome(w, r, form.Request)
 	if !ok {
 		return
 	}
 	if fields["decision"] != "allow" {
 		if err := s.record(r, audit.KindConsent, audit.OutcomeDenied, "denied by the person", form.Request, store.Identity{}, now); err != nil {
-			s.unavailable(w, r, target, form.Request.ClientName, err)
+			s.unavailable(w, r, form.Request, err)
 			return
 		}
 		http.Redirect(w, r, target.withError(oauth.CodeAccessDenied, "the person denied access"), http.StatusSeeOther)

@@ -42,8 +42,16 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, "The gateway cannot answer at the moment", "Start again from your program in a minute.", err)
 		return
 	}
+	var upstream error
 	if query.Get("error") != "" {
-		s.failed(w, r, login.Request, entra.CallbackError(query), now)
+		upstream = entra.CallbackError(query)
+	}
+	if login.Request.Device != nil {
+		s.finishDevice(w, r, query.Get("code"), upstream, login, now)
+		return
+	}
+	if upstream != nil {
+		s.failed(w, r, login.Request, upstream, now)
 		return
 	}
 	location, err := s.finish(w, r, query.Get("code"), login, now)
@@ -101,19 +109,7 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode str
 	}
 	code := token.NewCode()
 	req := login.Request
-	account, lifetime := s.cfg.Accounts.Of(in, now), s.cfg.Lifetimes.Grant
-	if account == nil {
-		lifetime = s.cfg.Lifetimes.Unchecked
-	}
-	err = s.cfg.Store.CreateCode(r.Context(), store.Code{
-		Hash: store.HashOf(code),
-		Grant: store.Grant{
-			ID: rand.Text(), ClientID: req.ClientID, ClientName: req.ClientName, Identity: identity,
-			Scopes: req.Scopes, Resource: s.cfg.PublicURL, CreatedAt: now, ExpiresAt: now.Add(lifetime),
-		},
-		RedirectURI: req.RedirectURI, Challenge: req.Challenge,
-		CreatedAt: now, ExpiresAt: now.Add(s.cfg.Lifetimes.Code), Account: account,
-	})
+	err = s.cfg.Store.CreateCode(r.Context(), s.newCode(req, store.HashOf(code), in, now))
 	if errors.Is(err, store.ErrDisabled) {
 		if auditErr := s.record(r, audit.KindLogin, audit.OutcomeDenied, "disabled", req, identity, now); auditErr != nil {
 			return "", auditErr
@@ -129,6 +125,24 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode str
 		return "", err
 	}
 	return req.target(s.cfg.PublicURL).with([2]string{"code", code}), nil
+}
+
+// newCode is what a person who signed in gives the client that asked. How long that
+// holds depends on whether Microsoft can be asked about them again.
+func (s *Server) newCode(req authorizationRequest, hash store.Hash, in entra.SignIn, now time.Time) store.Code {
+	account, lifetime := s.cfg.Accounts.Of(in, now), s.cfg.Lifetimes.Grant
+	if account == nil {
+		lifetime = s.cfg.Lifetimes.Unchecked
+	}
+	return store.Code{
+		Hash: hash,
+		Grant: store.Grant{
+			ID: rand.Text(), ClientID: req.ClientID, ClientName: req.ClientName, Identity: in.Identity,
+			Scopes: req.Scopes, Resource: s.cfg.PublicURL, CreatedAt: now, ExpiresAt: now.Add(lifetime),
+		},
+		RedirectURI: req.RedirectURI, Challenge: req.Challenge,
+		CreatedAt: now, ExpiresAt: now.Add(s.cfg.Lifetimes.Code), Account: account,
+	}
 }
 
 // checkConsent makes sure that it was this person who consented, if nobody was
@@ -175,7 +189,7 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, req authorizatio
 	}
 	upstream, ok := errors.AsType[*entra.Error](err)
 	if !ok {
-		s.unavailable(w, r, req.target(s.cfg.PublicURL), req.ClientName, err)
+		s.unavailable(w, r, req, err)
 		return
 	}
 	s.cfg.Logger.WarnContext(r.Context(), "sign-in failed", slog.Any("error", err),
@@ -192,12 +206,12 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, req authorizatio
 	case entra.KindMisconfigured:
 	}
 	if auditErr := s.record(r, audit.KindLogin, outcome, upstream.Reason(), req, store.Identity{}, now); auditErr != nil {
-		s.unavailable(w, r, req.target(s.cfg.PublicURL), req.ClientName, auditErr)
+		s.unavailable(w, r, req, auditErr)
 		return
 	}
 	page.WriteFailure(w, page.Failure{
 		Status: status, Title: title, Summary: upstream.Summary, Help: upstream.Help, Details: details(upstream),
-		Return: req.target(s.cfg.PublicURL).withError(code, upstream.Summary), Client: req.ClientName,
+		Return: s.back(req, code, upstream.Summary), Client: req.ClientName,
 	})
 }
 
@@ -209,7 +223,7 @@ func (s *Server) disabled(w http.ResponseWriter, r *http.Request, req authorizat
 	page.WriteFailure(w, page.Failure{
 		Status: http.StatusForbidden, Title: "You cannot sign in here at the moment", Summary: summary,
 		Help:   "Signing in again does not change that. Ask your administrator to enable it.",
-		Return: req.target(s.cfg.PublicURL).withError(oauth.CodeAccessDenied, summary), Client: req.ClientName,
+		Return: s.back(req, oauth.CodeAccessDenied, summary), Client: req.ClientName,
 	})
 }
 
@@ -229,14 +243,14 @@ func details(e *entra.Error) []page.Detail {
 
 // unavailable is for our own trouble (the store, the audit trail): nothing is
 // wrong with the person, and the client may try again.
-func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, target redirectTarget, clientName string, err error) {
+func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, req authorizationRequest, err error) {
 	s.cfg.Logger.ErrorContext(r.Context(), "sign-in interrupted", slog.Any("error", err))
 	page.WriteFailure(w, page.Failure{
 		Status: http.StatusServiceUnavailable, Title: "The gateway cannot finish the sign-in at the moment",
 		Summary: "Nothing is wrong with your account. Try again in a minute.",
 		Help:    "If it goes on, tell your administrator; the gateway's log has the cause.",
-		Return:  target.withError(oauth.CodeTemporarilyUnavailable, "the gateway cannot finish the sign-in at the moment"),
-		Client:  clientName,
+		Return:  s.back(req, oauth.CodeTemporarilyUnavailable, "the gateway cannot finish the sign-in at the moment"),
+		Client:  req.ClientName,
 	})
 }
 

@@ -34,6 +34,10 @@ type takesAll struct {
 
 func (g *takesAll) Types() []string { return nil }
 
+func (g *takesAll) AuthorizeDevice(context.Context, grant.DeviceRequest, time.Time) (oauth.DeviceAuthorization, error) {
+	return oauth.DeviceAuthorization{}, nil
+}
+
 func (g *takesAll) Exchange(_ context.Context, req grant.Request, _ time.Time) (oauth.TokenResponse, error) {
 	g.token = &req
 	return oauth.TokenResponse{AccessToken: "a", TokenType: "Bearer"}, nil

@@ -51,6 +51,9 @@ func (s *Server) serverMetadata() oauth.ServerMetadata {
 	if s.cfg.Clients.Registers() {
 		m.RegistrationEndpoint = base + "/register"
 	}
+	if s.cfg.DeviceSignIn {
+		m.DeviceAuthorizationEndpoint = base + "/device_authorization"
+	}
 	if s.cfg.Introspection {
 		m.IntrospectionEndpoint = base + "/introspect"
 		m.IntrospectionEndpointAuthMethodsSupported = []string{oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mcp-gateway/gateway/internal/client"
+	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/oauth"
 )
 
@@ -15,14 +16,22 @@ import (
 type authorizationRequest struct {
 	ClientID    string   `json:"c"`
 	ClientName  string   `json:"n,omitempty"`
-	RedirectURI string   `json:"r"`
+	RedirectURI string   `json:"r,omitempty"`
 	State       string   `json:"s,omitempty"`
-	Challenge   string   `json:"p"`
+	Challenge   string   `json:"p,omitempty"`
 	Scopes      []string `json:"o"`
+	// Device is set, and nothing about an answer, when it is a device that asks.
+	Device *waiting `json:"d,omitempty"`
 	// Known: an administrator wrote the client down.
 	Known bool `json:"k,omitempty"`
 	// Remember: consent to it may be remembered.
 	Remember bool `json:"m,omitempty"`
+}
+
+// waiting is a device that waits for a sign-in.
+type waiting struct {
+	Hash    store.Hash `json:"h"`
+	Expires time.Time  `json:"e"`
 }
 
 // consentForm is the sealed content of a consent page. The browser it was
@@ -68,6 +77,15 @@ func newRedirectTarget(c client.Client, redirectURI, state, issuer string) (redi
 // sealed.
 func (r authorizationRequest) target(issuer string) redirectTarget {
 	return redirectTarget{uri: r.RedirectURI, state: r.State, issuer: issuer}
+}
+
+// back is where a request's client gets its error, or empty if it asks for it
+// itself, as a device does.
+func (s *Server) back(r authorizationRequest, code, description string) string {
+	if r.Device != nil {
+		return ""
+	}
+	return r.target(s.cfg.PublicURL).withError(code, description)
 }
 
 // with returns the redirect URI with the parameters of an answer appended, and

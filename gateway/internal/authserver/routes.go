@@ -20,6 +20,12 @@ func (s *Server) Routes() []route.Route {
 			{Pattern: "POST /consent", Policy: forBrowsers(limits.Authorize), Handler: http.HandlerFunc(s.consent)},
 			{Pattern: "GET /callback", Policy: forBrowsers(limits.Authorize), Handler: http.HandlerFunc(s.callback)},
 		})
+	if s.cfg.DeviceSignIn {
+		routes = append(routes, callable("POST", "/device_authorization", forClients(limits.Device), s.handle(s.authorizeDevice))...)
+		routes = append(routes,
+			route.Route{Pattern: "GET " + DevicePath, Policy: forBrowsers(limits.Authorize), Handler: http.HandlerFunc(s.devicePage)},
+			route.Route{Pattern: "POST " + DevicePath, Policy: forBrowsers(limits.Authorize), Handler: http.HandlerFunc(s.findDevice)})
+	}
 	if s.cfg.Introspection {
 		server := route.Policy{Name: "resource server", Guard: limits.Token}
 		routes = append(routes, route.Route{Pattern: "POST /introspect", Policy: server, Handler: s.handle(s.introspect)})

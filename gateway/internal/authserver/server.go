@@ -4,7 +4,7 @@
 // rules behind them: clients (package client), grants (grant), login (entra).
 //
 // It implements the endpoints of RFC 6749, with RFC 7009, 7591, 7636, 7662, 8414,
-// 8707, 9207 and 9728, as OAuth 2.1 and the MCP authorization specification ask.
+// 8628, 8707, 9207 and 9728, as OAuth 2.1 and the MCP authorization specification ask.
 package authserver
 
 import (
@@ -41,12 +41,15 @@ type Config struct {
 	// page's form-action (DESIGN D19).
 	AuthorityOrigin string
 	Lifetimes       Lifetimes
+	// DeviceSignIn: people may sign in for devices.
+	DeviceSignIn bool
 
 	Clients  directory
 	Login    login
 	Accounts accounts
 	Grants   exchanger
 	Store    loginStore
+	Devices  deviceStore
 	Ring     *keyring.Ring
 	Audit    auditor
 	// Address is the remote address of a request, behind trusted proxies.
@@ -71,9 +74,12 @@ type Lifetimes struct {
 	Consented time.Duration
 }
 
-// Limits wrap the endpoints that anybody can call, per remote address.
+// Limits bound what anybody can call: endpoints, which they wrap, per remote
+// address.
 type Limits struct {
-	Register, Authorize, Token func(http.Handler) http.Handler
+	Register, Authorize, Token, Device func(http.Handler) http.Handler
+	// Guess bounds the codes of devices that people, or machines, try.
+	Guess Guess
 }
 
 type directory interface {
@@ -93,9 +99,11 @@ type accounts interface {
 	Of(in entra.SignIn, now time.Time) *store.Account
 }
 
+// exchanger is package grant: one method for each endpoint, and Types.
 type exchanger interface {
 	// Types are the grant types that Exchange serves.
 	Types() []string
+	AuthorizeDevice(ctx context.Context, req grant.DeviceRequest, now time.Time) (oauth.DeviceAuthorization, error)
 	Exchange(ctx context.Context, req grant.Request, now time.Time) (oauth.TokenResponse, error)
 	Revoke(ctx context.Context, req grant.Revocation, now time.Time) error
 	Introspect(ctx context.Context, req grant.Introspection, now time.Time) (oauth.IntrospectionResponse, error)
@@ -109,6 +117,14 @@ type loginStore interface {
 	CreateCode(ctx context.Context, c store.Code) error
 	RememberConsent(ctx context.Context, c store.Consent, now time.Time) error
 	Consented(ctx context.Context, c store.Consent, now time.Time) ([]string, error)
+}
+
+// deviceStore is one method for each step of a person.
+type deviceStore interface {
+	DeviceByUserCode(ctx context.Context, userCode, browser store.Hash, now time.Time) (store.Device, error)
+	ClaimDevice(ctx context.Context, device, browser store.Hash, now time.Time) error
+	DenyDevice(ctx context.Context, device, browser store.Hash, now time.Time) error
+	ApproveDevice(ctx context.Context, browser store.Hash, c store.Code, now time.Time) error
 }
 
 type auditor interface {

@@ -123,7 +123,7 @@ func (s *Server) parseToken(w http.ResponseWriter, r *http.Request) (grant.Reque
 	return grant.Request{
 		GrantType: form["grant_type"], Client: asks, Resources: r.PostForm["resource"],
 		Address: s.cfg.Address(r).String(), Code: form["code"], RedirectURI: form["redirect_uri"],
-		Verifier: form["code_verifier"], RefreshToken: form["refresh_token"], Scope: form["scope"],
+		Verifier: form["code_verifier"], RefreshToken: form["refresh_token"], Scope: form["scope"], DeviceCode: form["device_code"],
 	}, nil
 }
 

@@ -36,7 +36,7 @@ var registeredClients = &records[RegisteredClient]{
 		textField("id", func(r *RegisteredClient) *string { return &r.ID }, registeredID),
 		textField("name", func(r *RegisteredClient) *string { return &r.Name }, ruleName),
 		listField("redirect_uris", func(r *RegisteredClient) *[]string { return &r.RedirectURIs }, redirectURI),
-		listField("grant_types", func(r *RegisteredClient) *[]string { return &r.GrantTypes }, choice(authorizationCode, refreshToken, clientCredentials)),
+		listField("grant_types", func(r *RegisteredClient) *[]string { return &r.GrantTypes }, choice(authorizationCode, refreshToken, clientCredentials, oauth.GrantTypeDeviceCode)),
 		listField("scopes", func(r *RegisteredClient) *[]string { return &r.Scopes }, scopeName),
 		textField("auth_method", func(r *RegisteredClient) *string { return &r.AuthMethod },
 			choice(oauth.AuthMethodNone, oauth.AuthMethodSecretBasic, oauth.AuthMethodSecretPost, oauth.AuthMethodPrivateKeyJWT)),
@@ -77,7 +77,7 @@ func checkGrantTypes(r *RegisteredClient) *refusal {
 	switch {
 	case r.ActsForItself() && r.AuthMethod == oauth.AuthMethodNone:
 		return &refusal{"the client has client_credentials and nothing to prove that it is itself", "give it a secret or a key with auth_method, or remove client_credentials"}
-	case !signIn && slices.Contains(r.GrantTypes, refreshToken):
+	case !signIn && !r.signsInDevices() && slices.Contains(r.GrantTypes, refreshToken):
 		return &refusal{"the client has refresh_token without authorization_code, with which it would get one", "add authorization_code, or remove refresh_token"}
 	case signIn && len(r.RedirectURIs) == 0:
 		return &refusal{"the client has authorization_code and no redirect_uris", "add those at which the program is answered, or remove authorization_code"}
@@ -87,6 +87,11 @@ func checkGrantTypes(r *RegisteredClient) *refusal {
 		return &refusal{"the client has scopes, which are for client_credentials; what people give it they are asked for", "remove them, or add client_credentials to grant_types"}
 	}
 	return nil
+}
+
+// signsInDevices reports whether people may sign in for the client by a code.
+func (r RegisteredClient) signsInDevices() bool {
+	return slices.Contains(r.GrantTypes, oauth.GrantTypeDeviceCode)
 }
 
 // resourceServers are the servers that may introspect tokens.
@@ -220,6 +225,9 @@ func (l *loader) finishClients() {
 		}
 	}
 	for _, r := range l.cfg.RegisteredClients {
+		if r.signsInDevices() && !c.DeviceSignIn && l.good("clients.device_sign_in") {
+			l.blame("registered_clients", "has a client with the grant type of devices, which is not served: "+r.ID, "write device_sign_in: true under clients, or remove the grant type")
+		}
 		if slices.ContainsFunc(l.cfg.ResourceServers, func(s ResourceServer) bool { return s.ID == r.ID && s.ID != "" }) {
 			l.blame("resource_servers", "has the id of a registered client: "+r.ID, "give the server an id of its own")
 		}

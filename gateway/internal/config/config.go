@@ -124,9 +124,10 @@ type HTTP struct {
 	CallTimeout time.Duration
 	// MaxConcurrentCalls of one person. Default 64.
 	MaxConcurrentCalls int
-	// Register, Authorize and Token limit requests per address. An office
-	// behind one address shares them. Defaults 30, 120 and 600 a minute.
-	Register, Authorize, Token Rate
+	// Register, Authorize, Token and Device limit requests per address, Device
+	// those of devices for a code and the codes that people type. An office
+	// behind one address shares them. Defaults 30, 120, 600 and 30 a minute.
+	Register, Authorize, Token, Device Rate
 	// AllowedHosts are Host headers accepted besides PublicURL's and
 	// loopback: host or host:port, lower-case. Default none.
 	AllowedHosts []string
@@ -152,6 +153,10 @@ type Clients struct {
 	// PrivateUseRedirects lets programs be answered at addresses such as
 	// cursor://host/path, which any program on a computer can claim. Default true.
 	PrivateUseRedirects bool
+	// DeviceSignIn serves device authorization (RFC 8628) to programs that
+	// register it: they show a code, which a person types in a browser elsewhere.
+	// Default false, because a stranger's code is as good as one's own.
+	DeviceSignIn bool
 	// Proxy is the HTTP proxy through which documents and keys of programs are
 	// fetched; it then has to keep the gateway from inside addresses. Default
 	// none: they are fetched directly, from public addresses only.

@@ -120,6 +120,7 @@ func TestDefaults(t *testing.T) {
 			Register:  config.Rate{PerMinute: 30, Burst: 30},
 			Authorize: config.Rate{PerMinute: 120, Burst: 60},
 			Token:     config.Rate{PerMinute: 600, Burst: 300},
+			Device:    config.Rate{PerMinute: 30, Burst: 30},
 		},
 		Clients: config.Clients{Registration: "open", Documents: "open", PrivateUseRedirects: true},
 		Log:     config.Log{Level: slog.LevelInfo, Format: "text"},
@@ -132,10 +133,11 @@ func TestDefaults(t *testing.T) {
 func TestClientsServersAndScopes(t *testing.T) {
 	t.Parallel()
 	got := mustLoad(t, `
-clients: {registration: listed, redirect_hosts: [Claude.AI, "*.example.com"], documents: closed, private_use_redirects: false, proxy: http://proxy.example:3128}
+clients: {registration: listed, redirect_hosts: [Claude.AI, "*.example.com"], documents: closed, private_use_redirects: false, device_sign_in: true, proxy: http://proxy.example:3128}
 registered_clients:
   - {id: build, name: Build, redirect_uris: [https://build.example/cb, "http://127.0.0.1/cb"], auth_method: client_secret_basic, secret_file: /long-secret}
   - {id: agent, name: Agent, redirect_uris: [https://agent.example/cb], auth_method: private_key_jwt, jwks_uri: https://agent.example/keys}
+  - {id: kiosk, name: Kiosk, grant_types: [refresh_token, "urn:ietf:params:oauth:grant-type:device_code"], auth_method: none}
   - {id: ci, name: CI, grant_types: [client_credentials], scopes: [crm.write], auth_method: client_secret_basic, secret_file: /long-secret}
   - {id: both, name: Both, grant_types: [authorization_code, client_credentials], redirect_uris: [https://both.example/cb], auth_method: client_secret_post, secret_file: /long-secret}
 access: [{name: programs, clients: [ci, both], tools: ["crm_*"]}]
@@ -144,13 +146,14 @@ scopes: [{name: crm.write, description: change contacts, tools: ["crm_update_*"]
 `, microsoft())
 	long := secret.New(canary + canary)
 	if diff := cmp.Diff(config.Clients{
-		Registration: "listed", RedirectHosts: []string{"claude.ai", "*.example.com"}, Documents: "closed", Proxy: "http://proxy.example:3128",
+		Registration: "listed", RedirectHosts: []string{"claude.ai", "*.example.com"}, Documents: "closed", DeviceSignIn: true, Proxy: "http://proxy.example:3128",
 	}, got.Clients); diff != "" {
 		t.Errorf("clients (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]config.RegisteredClient{
 		{ID: "build", Name: "Build", RedirectURIs: []string{"https://build.example/cb", "http://127.0.0.1/cb"}, AuthMethod: "client_secret_basic", Secret: long},
 		{ID: "agent", Name: "Agent", RedirectURIs: []string{"https://agent.example/cb"}, AuthMethod: "private_key_jwt", JWKSURI: "https://agent.example/keys"},
+		{ID: "kiosk", Name: "Kiosk", GrantTypes: []string{"refresh_token", "urn:ietf:params:oauth:grant-type:device_code"}, AuthMethod: "none"},
 		{ID: "ci", Name: "CI", GrantTypes: []string{"client_credentials"}, Scopes: []string{"crm.write"}, AuthMethod: "client_secret_basic", Secret: long},
 		{
 			ID: "both", Name: "Both", GrantTypes: []string{"authorization_code", "client_credentials"}, RedirectURIs: []string{"https://both.example/cb"},

@@ -102,6 +102,8 @@ var settings = []setting{
 	burst("http.rates.authorize", "60", func(c *Config) *Rate { return &c.HTTP.Authorize }),
 	perMinute("http.rates.token", "600", func(c *Config) *Rate { return &c.HTTP.Token }),
 	burst("http.rates.token", "300", func(c *Config) *Rate { return &c.HTTP.Token }),
+	perMinute("http.rates.device", "30", func(c *Config) *Rate { return &c.HTTP.Device }),
+	burst("http.rates.device", "30", func(c *Config) *Rate { return &c.HTTP.Device }),
 	many("http.allowed_hosts", hostPort, func(c *Config) *[]string { return &c.HTTP.AllowedHosts }),
 	many("http.allowed_origins", origin, func(c *Config) *[]string { return &c.HTTP.AllowedOrigins }),
 
@@ -110,6 +112,7 @@ var settings = []setting{
 	one("clients.documents", "open", choice("open", "listed", "closed"), func(c *Config) *string { return &c.Clients.Documents }),
 	many("clients.document_hosts", hostPattern, func(c *Config) *[]string { return &c.Clients.DocumentHosts }),
 	one("clients.private_use_redirects", "true", truth, func(c *Config) *bool { return &c.Clients.PrivateUseRedirects }),
+	one("clients.device_sign_in", "false", truth, func(c *Config) *bool { return &c.Clients.DeviceSignIn }),
 	one("clients.proxy", "", proxy, func(c *Config) *string { return &c.Clients.Proxy }),
 
 	one("log.level", "info", logLevel, func(c *Config) *slog.Level { return &c.Log.Level }),

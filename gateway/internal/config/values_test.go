@@ -120,6 +120,8 @@ func TestRefusedValues(t *testing.T) {
 		{"a star within a host", "clients: {registration: listed, redirect_hosts: ['a*.example.com']}", `clients.redirect_hosts: "a*.example.com" is not a host`},
 		{"a truth that is a number", "clients: {private_use_redirects: 1}", `clients.private_use_redirects: "1" is neither true nor false`},
 		{"a proxy without a scheme", "clients: {proxy: 'proxy.example.com:3128'}", "clients.proxy: does not start with https://"},
+		{"a client that signs in devices where none is served", "registered_clients: [{id: a, name: a, grant_types: ['urn:ietf:params:oauth:grant-type:device_code'], auth_method: none}]", "registered_clients: has a client with the grant type of devices, which is not served: a"},
+		{"a client for devices with an address that nobody comes to", "clients: {device_sign_in: true}\nregistered_clients: [{id: a, name: a, grant_types: ['urn:ietf:params:oauth:grant-type:device_code'], redirect_uris: [https://a.example/], auth_method: none}]", "@3 registered_clients: the client has redirect_uris, and nobody signs in through it"},
 		{"clients that are a mapping", "registered_clients: {id: a}", "registered_clients: is a list of clients"},
 		{"a client without an id", "registered_clients: [{name: a, redirect_uris: [https://a.example/], auth_method: none}]", "registered_clients: the client has no id"},
 		{"a client without a method", "registered_clients: [{id: a, name: a, redirect_uris: [https://a.example/]}]", "registered_clients: the client has no auth_method"},

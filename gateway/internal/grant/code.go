@@ -36,8 +36,13 @@ func (d *Dispatcher) authorizationCode(ctx context.Context, c client.Client, req
 		}
 		return token.Issued{Grant: code.Grant}, refusal
 	}
-	// The grant and its row in the audit trail are one: there is none without the
-	// other, and a trail that cannot be written leaves the code unused.
+	return d.redeem(ctx, c, code, req, now)
+}
+
+// redeem exchanges a code that was checked. The grant and its row in the audit
+// trail are one: there is none without the other, and a trail that cannot be
+// written leaves the code unused.
+func (d *Dispatcher) redeem(ctx context.Context, c client.Client, code store.Code, req Request, now time.Time) (token.Issued, error) {
 	row := event(audit.KindGrant, audit.OutcomeOK, req.GrantType, c, code.Grant, req.Address, now)
 	issued, err := d.cfg.Tokens.Redeem(ctx, code, c.MayRefresh(), &row, now)
 	if err != nil {
@@ -63,5 +68,5 @@ func (d *Dispatcher) checkCode(c client.Client, code store.Code, req Request) er
 	if !oauth.VerifyS256(code.Challenge, req.Verifier) {
 		return oauth.NewError(oauth.CodeInvalidGrant, "code_verifier does not match the code_challenge")
 	}
-	return d.checkResource(req)
+	return d.checkResources(req.Resources)
 }

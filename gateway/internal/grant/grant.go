@@ -4,7 +4,7 @@
 // know HTTP; package authserver parses the request and writes the answer.
 //
 // It implements RFC 6749 §4.1.3, §4.4, §5 and §6, RFC 7009 §2, RFC 7636 §4.6, RFC 7662
-// §2 and RFC 8707 §2.2.
+// §2, RFC 8628 §3.1 to §3.5 and RFC 8707 §2.2.
 package grant
 
 import (
@@ -47,6 +47,9 @@ type Request struct {
 	// server MAY fully or partially ignore the scope" (RFC 6749 §3.3), tokens keep
 	// what the person consented to, and the answer says so.
 	Scope string
+
+	// urn:ietf:params:oauth:grant-type:device_code
+	DeviceCode string
 }
 
 type directory interface {
@@ -76,8 +79,8 @@ type auditor interface {
 	Append(ctx context.Context, e store.Event) error
 }
 
-// Config is what a Dispatcher is made of; all of it is needed, but for
-// ResourceServers.
+// Config is what a Dispatcher is made of; all of it is needed, but for Devices
+// and ResourceServers.
 type Config struct {
 	// Issuer is the gateway's public URL.
 	Issuer string
@@ -99,6 +102,7 @@ type Config struct {
 	// ResourceServers are those that may introspect tokens: the hashes of
 	// their secrets by their ids.
 	ResourceServers map[string]store.Hash
+	Devices         Devices
 	Logger          *slog.Logger
 }
 
@@ -114,6 +118,9 @@ func NewDispatcher(cfg Config) *Dispatcher {
 	d.grants = map[string]func(context.Context, client.Client, Request, time.Time) (token.Issued, error){
 		"authorization_code": d.authorizationCode,
 		"refresh_token":      d.refreshToken,
+	}
+	if cfg.Devices.Store != nil {
+		d.grants[oauth.GrantTypeDeviceCode] = d.deviceCode
 	}
 	if cfg.ClientCredentials {
 		d.grants["client_credentials"] = d.clientCredentials
@@ -135,12 +142,9 @@ func (d *Dispatcher) Exchange(ctx context.Context, req Request, now time.Time) (
 	if !ok {
 		return oauth.TokenResponse{}, oauth.NewError(oauth.CodeUnsupportedGrantType, "grant_type is none of those in the server metadata")
 	}
-	c, err := d.client(ctx, req.Client, now)
+	c, err := d.clientFor(ctx, req.Client, req.GrantType, now)
 	if err != nil {
 		return oauth.TokenResponse{}, err
-	}
-	if !slices.Contains(c.GrantTypes, req.GrantType) {
-		return oauth.TokenResponse{}, oauth.NewError(oauth.CodeUnauthorizedClient, "the client did not register this grant type")
 	}
 	issued, err := issue(ctx, c, req, now)
 	if err != nil {
@@ -148,6 +152,16 @@ func (d *Dispatcher) Exchange(ctx context.Context, req Request, now time.Time) (
 	}
 	d.tell(ctx, c, req, issued)
 	return response(issued), nil
+}
+
+// clientFor identifies the client that asks for a grant, which it must have
+// registered.
+func (d *Dispatcher) clientFor(ctx context.Context, given client.Credentials, grantType string, now time.Time) (client.Client, error) {
+	c, err := d.client(ctx, given, now)
+	if err == nil && !slices.Contains(c.GrantTypes, grantType) {
+		return client.Client{}, oauth.NewError(oauth.CodeUnauthorizedClient, "the client did not register this grant type")
+	}
+	return c, err
 }
 
 // client identifies the client that asks (RFC 6749 §3.2.1). For a public one
@@ -175,10 +189,10 @@ func notLetIn(err error) error {
 	return oauth.NewError(oauth.CodeUnauthorizedClient, "this gateway does not let this client in; ask its administrator").WithCause(err)
 }
 
-// checkResource refuses a token for somebody else (RFC 8707 §2.2). Missing
+// checkResources refuses a token for somebody else (RFC 8707 §2.2). Missing
 // means this gateway: clients of 2025-03-26 do not send it.
-func (d *Dispatcher) checkResource(req Request) error {
-	for _, r := range req.Resources {
+func (d *Dispatcher) checkResources(resources []string) error {
+	for _, r := range resources {
 		if !d.cfg.IsResource(r) {
 			return oauth.NewError(oauth.CodeInvalidTarget, "resource is not this gateway")
 		}

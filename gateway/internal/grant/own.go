@@ -24,7 +24,7 @@ func (d *Dispatcher) clientCredentials(ctx context.Context, c client.Client, req
 	if c.Public() || !c.Known {
 		return token.Issued{}, oauth.NewError(oauth.CodeUnauthorizedClient, "only a client with a secret or a key, which the administrator registered, acts for itself")
 	}
-	if err := d.checkResource(req); err != nil {
+	if err := d.checkResources(req.Resources); err != nil {
 		return token.Issued{}, err
 	}
 	g := store.Grant{ID: rand.Text(), ClientID: c.ID, ClientName: c.Name, Scopes: d.ownScopes(c, req.Scope)}

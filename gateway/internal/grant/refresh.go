@@ -16,7 +16,7 @@ func (d *Dispatcher) refreshToken(ctx context.Context, c client.Client, req Requ
 	if req.RefreshToken == "" {
 		return token.Issued{}, oauth.NewError(oauth.CodeInvalidRequest, "refresh_token is missing")
 	}
-	if err := d.checkResource(req); err != nil {
+	if err := d.checkResources(req.Resources); err != nil {
 		return token.Issued{}, err
 	}
 	// Before it rotates: a client that is told to come back later, or that an

@@ -1,5 +1,5 @@
-// Package page renders the gateway's few HTML pages: consent, sign-in
-// failures, errors, the front page. It owns the look and the security headers
+// Package page renders the gateway's few HTML pages: consent, the code of
+// a device, sign-in failures, errors, the front page. It owns the look and the security headers
 // of every page, and refuses to own decisions: it shows what it is given.
 //
 // The pages need no script, no image and no font: one style sheet stands in
@@ -57,6 +57,8 @@ type Consent struct {
 	RedirectURI  string
 	RedirectHost string
 	Local        bool
+	// Device is the device that waits, if there is no redirect.
+	Device *ConsentDevice
 	// Scopes in plain words, and those that the person has granted before.
 	Scopes  []string
 	Granted []string
@@ -66,6 +68,35 @@ type Consent struct {
 	// FormAction lists the origins that the chain of redirects after the
 	// form passes through (DESIGN D19).
 	FormAction []string
+}
+
+// ConsentDevice is what a person can know a device by (RFC 8628 §5.4).
+type ConsentDevice struct {
+	// Code is what it shows.
+	Code string
+	// Address is where it asked from, Here that this browser is there too, and
+	// Asked when, in words.
+	Address string
+	Here    bool
+	Asked   string
+}
+
+// Device is where people type the code that their device shows (RFC 8628 §3.3).
+type Device struct {
+	Status  int
+	Gateway string
+	// Code is what stands in the field, and may be empty.
+	Code string
+	// Problem says what is wrong with the code before, or is empty.
+	Problem string
+	// Action is where the form is sent.
+	Action string
+}
+
+// Done is the end of something that no client waits for in this browser.
+type Done struct {
+	Title   string
+	Summary string
 }
 
 // Failure is a sign-in that did not succeed, or a request that cannot go on.
@@ -97,6 +128,12 @@ type Front struct {
 func WriteConsent(w http.ResponseWriter, c Consent) {
 	write(w, http.StatusOK, "consent.html", c, c.FormAction)
 }
+
+// WriteDevice answers with the page for a device's code.
+func WriteDevice(w http.ResponseWriter, d Device) { write(w, d.Status, "device.html", d, []string{}) }
+
+// WriteDone answers with the page at an end.
+func WriteDone(w http.ResponseWriter, d Done) { write(w, http.StatusOK, "done.html", d, nil) }
 
 // ReturnDelay is after how many seconds a failure page returns to the client
 // by itself: long enough to read, short enough that the client still waits.
@@ -142,12 +179,13 @@ func write(w http.ResponseWriter, status int, name string, data any, formAction 
 	_, _ = w.Write(body.Bytes())
 }
 
-// policy allows the one style sheet and, for forms, the given targets.
+// policy allows the one style sheet and, unless formAction is nil, forms for the
+// gateway itself and the given targets.
 // Chromium applies form-action to every redirect that follows a form, so the
 // whole chain of a sign-in must be listed.
 func policy(formAction []string) string {
 	form := "'none'"
-	if len(formAction) > 0 {
+	if formAction != nil {
 		form = strings.Join(append([]string{"'self'"}, formAction...), " ")
 	}
 	return "default-src 'none'; style-src 'sha256-" + styleHash + "'; form-action " + form +

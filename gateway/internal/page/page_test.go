@@ -73,7 +73,9 @@ func TestEveryPageCarriesTheSecurityHeaders(t *testing.T) {
 		"failure": func(w http.ResponseWriter) {
 			page.WriteFailure(w, page.Failure{Status: 400, Return: "https://c.example/cb?error=x"})
 		},
-		"front": func(w http.ResponseWriter) { page.WriteFront(w, page.Front{MCP: "https://gw.example/mcp"}) },
+		"device": func(w http.ResponseWriter) { page.WriteDevice(w, page.Device{Status: 200, Action: "/device"}) },
+		"done":   func(w http.ResponseWriter) { page.WriteDone(w, page.Done{Title: "t", Summary: "s"}) },
+		"front":  func(w http.ResponseWriter) { page.WriteFront(w, page.Front{MCP: "https://gw.example/mcp"}) },
 	} {
 		w := httptest.NewRecorder()
 		write(w)
@@ -134,6 +136,29 @@ func TestFailureReturnsToTheClient(t *testing.T) {
 	}
 }
 
+// TestThePageForCodes: what is typed stays in its field, and the form goes to the
+// gateway and nowhere else.
+func TestThePageForCodes(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	page.WriteDevice(w, page.Device{Status: http.StatusTooManyRequests, Gateway: "gw.example", Code: nasty, Problem: nasty, Action: "/device"})
+	found := elements(t, w.Body.String())
+	if w.Code != http.StatusTooManyRequests || len(found["script"]) != 0 || len(found["input"]) != 1 || attr(found["input"][0], "value") != nasty {
+		t.Errorf("status %d:\n%s", w.Code, w.Body)
+	}
+	if !strings.Contains(w.Header().Get("Content-Security-Policy"), "form-action 'self';") {
+		t.Errorf("the policy is %s", w.Header().Get("Content-Security-Policy"))
+	}
+	if described := strings.Fields(attr(found["input"][0], "aria-describedby")); len(described) != 2 {
+		t.Errorf("the field is described by %q, want the problem and the advice", described)
+	}
+	for _, p := range found["label"] {
+		if attr(p, "for") != attr(found["input"][0], "id") {
+			t.Error("the label is of another field")
+		}
+	}
+}
+
 func TestFailureWithoutAClientEndsThere(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
@@ -180,6 +205,18 @@ func TestConsentSaysWhatIsKnown(t *testing.T) {
 			consent: page.Consent{Client: "C", RedirectHost: "a.example", Scopes: []string{"change contacts"}, Granted: []string{"list the tools"}},
 			has:     []string{"You have already allowed it to:", "<li>list the tools</li>", "It will also be able to:", "<li>change contacts</li>"},
 			lack:    []string{"It will be able to:"},
+		},
+		{
+			name: "one on another device",
+			consent: page.Consent{Client: "C", Scopes: []string{"do things"}, Device: &page.ConsentDevice{
+				Code: "BCDF-GHJK", Address: "192.0.2.7", Asked: "2 minutes ago"}},
+			has:  []string{"<code>BCDF-GHJK</code>", "asked 2 minutes ago, from the address <code>192.0.2.7</code>; this browser's is another", "Did you start this yourself", unchecked, "Yes, allow"},
+			lack: []string{here, "The answer goes to", "Its whole address", "which is this browser"},
+		},
+		{
+			name:    "one on a device at this browser's address, that an administrator registered",
+			consent: page.Consent{Client: "C", Known: true, Device: &page.ConsentDevice{Code: nasty, Address: nasty, Here: true, Asked: nasty}},
+			has:     []string{"which is this browser's too", checked}, lack: []string{"is another", unchecked, nasty},
 		},
 		{
 			name:    "one that asks again for what it has",
