@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -90,9 +91,7 @@ func (c *Callback) receive(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusBadRequest, "This is not the answer that mcp-bridge is waiting for.", "Start again from your program.")
 		return
 	}
-	taken := false
-	c.once.Do(func() { taken = true })
-	if !taken {
+	if !c.first() {
 		show(w, http.StatusGone, "This sign-in was finished before.", "You can close this page.")
 		return
 	}
@@ -104,6 +103,47 @@ func (c *Callback) receive(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusOK, "You are signed in.", "You can close this page and go back to your program.")
 	}
 	c.answer <- query
+}
+
+// first reports whether no answer has come before.
+func (c *Callback) first() (first bool) {
+	c.once.Do(func() { first = true })
+	return first
+}
+
+// Paste takes the answer from a person who copied the address that their browser
+// was sent to: one on another machine cannot reach this one. It is held to what
+// receive holds an answer to. The error says what to do, and repeats nothing of what
+// was pasted: it may hold a code.
+func (c *Callback) Paste(text string) error {
+	text = strings.Trim(text, " \t\r\n\"'<>")
+	if len(text) > maxAnswer {
+		return errors.New("that is too long for the address of an answer")
+	}
+	address, rawQuery, found := strings.Cut(text, "?")
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "":
+		return fmt.Errorf("that is not an address: copy all that stands in the browser's address bar; it begins with %s", c.RedirectURI())
+	case address != c.RedirectURI() && u.Path == path && u.Scheme == "http" && u.Hostname() == "127.0.0.1":
+		return errors.New("that is the answer of another sign-in: open the address above and copy where it leads")
+	case address != c.RedirectURI():
+		return fmt.Errorf("that is the address of another page: go on until the browser shows one that begins with %s", c.RedirectURI())
+	case !found || rawQuery == "":
+		return errors.New("that address has no answer in it: copy it whole, with all that stands behind the question mark")
+	}
+	rawQuery, _, _ = strings.Cut(rawQuery, "#")
+	query, err := url.ParseQuery(rawQuery)
+	switch {
+	case err != nil || !query.Has("state") || !query.Has("code") && !query.Has("error"):
+		return errors.New("a part of that address is missing or damaged: copy it whole")
+	case !c.knows(query):
+		return errors.New("that is the answer of another sign-in: open the address above and copy where it leads")
+	case !c.first():
+		return errors.New("this sign-in was finished before")
+	}
+	c.answer <- query
+	return nil
 }
 
 // knows reports whether an answer carries the state, once, and nothing twice:

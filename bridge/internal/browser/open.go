@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,8 +37,10 @@ type Environment struct {
 	// GOOS is runtime.GOOS.
 	GOOS string
 	// Getenv looks up a variable: DISPLAY, WAYLAND_DISPLAY, WSL_DISTRO_NAME,
-	// BROWSER.
+	// BROWSER, SSH_CONNECTION, container, KUBERNETES_SERVICE_HOST.
 	Getenv func(string) string
+	// Exists reports whether there is a file; nil for none.
+	Exists func(path string) bool
 }
 
 // Opener opens addresses in the person's browser.
@@ -66,8 +69,8 @@ func (o *Opener) Open(ctx context.Context, address string) error {
 	if err := CheckAddress(address); err != nil {
 		return err
 	}
-	if !o.hasBrowser() {
-		return ErrNoBrowser
+	if why := o.env.lacksBrowser(); why != "" {
+		return fmt.Errorf("%w: %s", ErrNoBrowser, why)
 	}
 	done := make(chan error, 1)
 	go func() { done <- o.launch(address) }()
@@ -75,6 +78,9 @@ func (o *Opener) Open(ctx context.Context, address string) error {
 	defer timer.Stop()
 	select {
 	case err := <-done:
+		if err != nil && o.env.Getenv("WSL_DISTRO_NAME") != "" {
+			return fmt.Errorf("%w: WSL knows none (the package wslu brings one to it): %w", ErrNoBrowser, err)
+		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrNoBrowser, err)
 		}
@@ -86,21 +92,28 @@ func (o *Opener) Open(ctx context.Context, address string) error {
 	}
 }
 
-// hasBrowser reports whether a browser could show something: always on
-// desktops that have no display server to lack, otherwise if there is a display
-// or somebody has said which browser to use.
-func (o *Opener) hasBrowser() bool {
-	switch o.env.GOOS {
-	case "windows", "darwin":
-		return true
+// lacksBrowser says why no browser could show anything to the person, or "". On
+// desktops that have no display server to lack there is one, unless the person sits
+// before another machine; elsewhere if there is a display, or somebody has said
+// which browser to use, as editors do that work on another machine.
+func (e Environment) lacksBrowser() string {
+	given := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return e.Getenv(name) != "" })
 	}
-	for _, name := range []string{"DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "BROWSER"} {
-		if o.env.Getenv(name) != "" {
-			return true
-		}
+	desktop := e.GOOS == "windows" || e.GOOS == "darwin"
+	remote := given("SSH_CONNECTION")
+	switch {
+	case given("BROWSER"), desktop && !remote, !desktop && given("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"):
+		return ""
+	case remote:
+		return "this is a session over SSH"
+	case given("container", "KUBERNETES_SERVICE_HOST"), e.exists("/.dockerenv"), e.exists("/run/.containerenv"):
+		return "this is a container"
 	}
-	return false
+	return "there is no display"
 }
+
+func (e Environment) exists(path string) bool { return e.Exists != nil && e.Exists(path) }
 
 // CheckAddress refuses what a server could send to make a launcher run
 // something else (CVE-2025-6514): only https, or http on loopback, spelled so
