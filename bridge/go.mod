@@ -3,6 +3,7 @@ module mcp-gateway/bridge
 go 1.26.0
 
 require (
+	github.com/boombuler/barcode v1.1.0
 	github.com/godbus/dbus/v5 v5.2.4
 	github.com/google/go-cmp v0.7.0
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c

@@ -47,8 +47,9 @@ var arrows = map[string]string{
 // outside lists the packages from elsewhere that code may import, with their
 // only owners.
 var outside = map[string]string{
-	"github.com/pkg/browser":        "internal/browser",  // one place decides what may be opened
-	"github.com/zalando/go-keyring": "internal/keychain", // one place knows that it may never answer
+	"github.com/pkg/browser":          "internal/browser",  // one place decides what may be opened
+	"github.com/boombuler/barcode/qr": "cmd/mcp-bridge",    // only a terminal needs its pictures
+	"github.com/zalando/go-keyring":   "internal/keychain", // one place knows that it may never answer
 }
 
 // calls lists what only some files may use.

@@ -22,12 +22,7 @@ func (c *command) runLogin(ctx context.Context, args []string) error {
 	if o.tokenStore == string(keychain.KindMemory) {
 		return usageError{"login --token-store memory would forget the sign-in at once", "login"}
 	}
-	open := c.opener(o)
-	show := func(ctx context.Context, address string) error {
-		_, _ = fmt.Fprintf(c.stderr, "Open this address in a browser on this machine to sign in to %s:\n\n    %s\n\n", o.server, address)
-		return open(ctx, address)
-	}
-	auth, err := c.typed(o, o.server, o.account, show)
+	auth, err := c.typed(o, o.server, o.account)
 	if err != nil {
 		return err
 	}
@@ -50,7 +45,7 @@ func (c *command) runLogout(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	auth, err := c.typed(o, o.server, o.account, c.open)
+	auth, err := c.typed(o, o.server, o.account)
 	if err != nil {
 		return err
 	}
@@ -101,7 +96,7 @@ func (c *command) runStatus(ctx context.Context, args []string) error {
 		if key.Server == "" || errors.Is(problem, keychain.ErrLocked) || o.account != "" && key.Account != o.account {
 			continue
 		}
-		auth, err := c.typed(o, key.Server, key.Account, c.open)
+		auth, err := c.typed(o, key.Server, key.Account)
 		if err != nil {
 			return err
 		}
@@ -172,7 +167,7 @@ func describe(s oauth.Status) string {
 }
 
 // typed is the OAuth client of a command that a person typed.
-func (c *command) typed(o *options, server, account string, open func(context.Context, string) error) (*oauth.Client, error) {
+func (c *command) typed(o *options, server, account string) (*oauth.Client, error) {
 	// The person reads what the command says; the log has what went wrong.
 	quiet := *o
 	quiet.logLevel = max(o.logLevel, slog.LevelWarn)
@@ -184,5 +179,5 @@ func (c *command) typed(o *options, server, account string, open func(context.Co
 	if err != nil {
 		return nil, err
 	}
-	return c.auth(o, keychain.Key{Server: server, Account: account}, store, open, logger)
+	return c.auth(o, keychain.Key{Server: server, Account: account}, store, c.tell(o), c.paste, logger)
 }

@@ -13,6 +13,18 @@ import (
 	"mcp-gateway/bridge/internal/browser"
 )
 
+// exists reports whether there is a file.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// isTerminal reports whether a person may read a file as it is written.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -21,7 +33,10 @@ func main() {
 		stdout: os.Stdout,
 		stderr: os.Stderr,
 		getenv: os.Getenv,
-		open:   browser.NewOpener(browser.Environment{GOOS: runtime.GOOS, Getenv: os.Getenv}).Open,
+		open:   browser.NewOpener(browser.Environment{GOOS: runtime.GOOS, Getenv: os.Getenv, Exists: exists}).Open,
+		goos:   runtime.GOOS,
+
+		terminal: isTerminal(os.Stderr),
 	}
 	code := c.run(ctx, os.Args[1:])
 	stop()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"mcp-gateway/bridge/internal/keychain"
+	"mcp-gateway/bridge/internal/oauth"
 	"mcp-gateway/shared/secret"
 )
 
@@ -42,6 +43,7 @@ type options struct {
 	resource     string
 	allowHTTP    bool
 	noBrowser    bool
+	way          oauth.Way
 	logLevel     slog.Level
 	network      *network
 
@@ -67,6 +69,7 @@ func newFlags(name string, o *options) *flag.FlagSet {
 	flags.StringVar(&o.resource, "resource", "", "")
 	flags.BoolVar(&o.allowHTTP, "allow-http", false, "")
 	flags.BoolVar(&o.noBrowser, "no-browser", false, "")
+	flags.Func("sign-in", "", o.setWay)
 	flags.Func("log-level", "", func(s string) error {
 		if o.logLevel.UnmarshalText([]byte(s)) != nil {
 			return errors.New("want debug, info, warn or error")
@@ -78,10 +81,32 @@ func newFlags(name string, o *options) *flag.FlagSet {
 	switch name {
 	case "status":
 		flags.BoolVar(&o.json, "json", false, "")
+	case "login":
+		for _, way := range []oauth.Way{oauth.ByDevice, oauth.ByPaste} {
+			flags.BoolFunc(string(way), "", func(s string) error {
+				if s != "true" {
+					return errors.New("it takes no value")
+				}
+				return o.setWay(string(way))
+			})
+		}
 	case "logout":
 		flags.BoolVar(&o.forgetClient, "forget-client", false, "")
 	}
 	return flags
+}
+
+// setWay takes the way of signing in, which is said once.
+func (o *options) setWay(text string) error {
+	way := oauth.Way(text)
+	switch {
+	case !slices.Contains([]oauth.Way{oauth.InBrowser, oauth.ByDevice, oauth.ByPaste}, way):
+		return errors.New("want browser, device or paste")
+	case o.way != "" && o.way != way:
+		return fmt.Errorf("%s was chosen already", o.way)
+	}
+	o.way = way
+	return nil
 }
 
 // parse reads the arguments of a command; name is "" for the bridge itself.

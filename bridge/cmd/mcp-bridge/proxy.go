@@ -35,7 +35,7 @@ func (c *command) runProxy(ctx context.Context, args []string) error {
 		return err
 	}
 	key := keychain.Key{Server: o.server, Account: o.account}
-	auth, err := c.auth(o, key, store, c.opener(o), logger)
+	auth, err := c.auth(o, key, store, c.opener(o), nil, logger)
 	if err != nil {
 		return err
 	}
@@ -62,16 +62,22 @@ func (c *command) store(o *options, timeout time.Duration, logger *slog.Logger) 
 	})
 }
 
-// opener opens a browser, unless the person does not want one.
-func (c *command) opener(o *options) func(context.Context, string) error {
-	if o.noBrowser {
-		return func(context.Context, string) error { return browser.ErrNoBrowser }
+// show shows a person what they need to sign in.
+type show = func(context.Context, oauth.Prompt) error
+
+// opener opens a browser, unless the person does not want one, or has it elsewhere.
+func (c *command) opener(o *options) show {
+	switch {
+	case o.way == oauth.ByDevice, o.way == oauth.ByPaste:
+		return func(context.Context, oauth.Prompt) error { return nil }
+	case o.noBrowser:
+		return func(context.Context, oauth.Prompt) error { return browser.ErrNoBrowser }
 	}
-	return c.open
+	return func(ctx context.Context, p oauth.Prompt) error { return c.open(ctx, p.URL) }
 }
 
 // auth is the OAuth client for one server and account.
-func (c *command) auth(o *options, key keychain.Key, store *keychain.Store, open func(context.Context, string) error, logger *slog.Logger) (*oauth.Client, error) {
+func (c *command) auth(o *options, key keychain.Key, store *keychain.Store, open show, paste paste, logger *slog.Logger) (*oauth.Client, error) {
 	dir, err := keychain.DefaultDir()
 	if err != nil {
 		return nil, err
@@ -80,7 +86,7 @@ func (c *command) auth(o *options, key keychain.Key, store *keychain.Store, open
 		Server: key.Server, Account: key.Account,
 		ClientID: o.clientID, ClientSecret: o.clientSecret, ClientMetadataURL: o.metadataURL,
 		Scopes: o.scopes, Resource: o.resource,
-		Store: store, Dir: dir, HTTP: &http.Client{Transport: o.network}, Open: open,
+		Store: store, Dir: dir, HTTP: &http.Client{Transport: o.network}, Way: o.way, Open: open, Paste: paste,
 		AllowHTTP: o.allowHTTP, Logger: logger,
 	})
 	if err != nil {

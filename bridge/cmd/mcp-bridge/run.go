@@ -40,6 +40,9 @@ type command struct {
 	getenv         func(name string) string
 	// open opens an address in the person's browser.
 	open func(ctx context.Context, address string) error
+	// terminal: stderr is one, of the system goos.
+	terminal bool
+	goos     string
 }
 
 // usageError is a command line that is not understood.

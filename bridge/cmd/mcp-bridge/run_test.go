@@ -21,11 +21,17 @@ type result struct {
 // runWith runs the command with a browser and variables.
 func runWith(t *testing.T, open func(context.Context, string) error, env map[string]string, args ...string) result {
 	t.Helper()
+	return runTyping(t, strings.NewReader(""), open, env, args...)
+}
+
+// runTyping runs the command for a person who types at a terminal.
+func runTyping(t *testing.T, stdin io.Reader, open func(context.Context, string) error, env map[string]string, args ...string) result {
+	t.Helper()
 	var stdout, stderr strings.Builder
 	c := command{
-		stdin: strings.NewReader(""), stdout: &stdout, stderr: io.MultiWriter(&stderr, t.Output()),
+		stdin: stdin, stdout: &stdout, stderr: io.MultiWriter(&stderr, t.Output()),
 		getenv: func(name string) string { return env[name] },
-		open:   open,
+		open:   open, terminal: true, goos: "linux",
 	}
 	code := c.run(t.Context(), args)
 	return result{code, stdout.String(), stderr.String()}
@@ -80,6 +86,11 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		"an address that is none":        {[]string{"https://[::1/mcp"}, exitUsage, "cannot be read"},
 		"help on what is not there":      {[]string{"help", "install"}, exitUsage, `no help on "install"`},
 		"version with more":              {[]string{"version", "x"}, exitUsage, "version does not take"},
+		"a way that there is not":        {[]string{url, "--sign-in", "pigeon"}, exitUsage, "want browser, device or paste"},
+		"two ways":                       {[]string{"login", url, "--device", "--paste"}, exitUsage, "device was chosen already"},
+		"two ways, differently":          {[]string{"login", url, "--sign-in", "browser", "--paste"}, exitUsage, "browser was chosen already"},
+		"a way with a value":             {[]string{"login", url, "--device=no"}, exitUsage, "takes no value"},
+		"login's way for a host":         {[]string{url, "--device"}, exitUsage, "there is no option --device"},
 		"a sign-in that is lost at once": {[]string{"login", url, "--token-store", "memory"}, exitUsage, "would forget the sign-in"},
 	} {
 		t.Run(name, func(t *testing.T) {

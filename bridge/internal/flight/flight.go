@@ -37,8 +37,8 @@ func filesOf(dir, name string) (files, error) {
 // finished, well or not, is enough for all who waited: they get (false, nil). When
 // the leader died, or its ctx ended first, the next one in line leads.
 //
-// run gives publish the URL a person can open; it is readable through URL until
-// run returns.
+// run gives publish the URL a person can open, and what else they need behind a
+// space; it is readable through URL until run returns.
 func Login(ctx context.Context, dir, name string, run func(ctx context.Context, publish func(url string)) error) (leader bool, err error) {
 	f, err := filesOf(dir, name)
 	if err != nil {

@@ -47,6 +47,8 @@ type Knobs struct {
 	FailTokenCode, FailTokenDescription string
 	// Clients are registered beforehand: ids with their secrets.
 	Clients map[string]string
+	// Device serves device authorization to clients that register it (RFC 8628).
+	Device *Device
 	// Approve decides on an authorization request; "" approves, else an error code.
 	Approve func(request url.Values) string
 	// Metadata, Resource, Answer, Token and Registered change what is sent: a
@@ -57,7 +59,7 @@ type Knobs struct {
 
 // Counts is how often something has happened.
 type Counts struct {
-	Registrations, Authorizations, Exchanges, Refreshes, Revocations, Requests int
+	Registrations, Authorizations, Devices, Exchanges, Refreshes, Revocations, Requests int
 }
 
 // family is one sign-in: every token that came of it.
@@ -80,15 +82,19 @@ type AuthServer struct {
 	// Close ends it before the test does.
 	Close func()
 
-	mu       sync.Mutex
-	knobs    Knobs
-	counts   Counts
-	clients  map[string][]string // redirect URIs by id
-	codes    map[string]*grant
-	access   map[string]*grant
-	refresh  map[string]*grant
-	last     url.Values // the last authorization request
-	lastForm url.Values // the last token request
+	mu      sync.Mutex
+	knobs   Knobs
+	counts  Counts
+	clients map[string][]string // redirect URIs by id
+	codes   map[string]*grant
+	access  map[string]*grant
+	refresh map[string]*grant
+	// deviceClients are those that registered the grant, devices those that asked.
+	deviceClients map[string]bool
+	devices       map[string]*waiting
+	polls         []time.Time
+	last          url.Values // the last authorization request
+	lastForm      url.Values // the last token request
 }
 
 // NewAuthServer starts one that ends with the test.
@@ -96,6 +102,7 @@ func NewAuthServer(t *testing.T) *AuthServer {
 	t.Helper()
 	s := &AuthServer{
 		clients: map[string][]string{}, codes: map[string]*grant{}, access: map[string]*grant{}, refresh: map[string]*grant{},
+		deviceClients: map[string]bool{}, devices: map[string]*waiting{},
 	}
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(server.Close)
@@ -201,6 +208,7 @@ func (s *AuthServer) Handler() http.Handler {
 	})
 	mux.HandleFunc("POST /register", s.register)
 	mux.HandleFunc("GET /authorize", s.authorize)
+	mux.HandleFunc("POST /device_authorization", s.authorizeDevice)
 	mux.HandleFunc("POST /token", s.token)
 	mux.HandleFunc("POST /revoke", s.revoke)
 	return mux
@@ -229,6 +237,9 @@ func (s *AuthServer) wellKnown(w http.ResponseWriter, r *http.Request) {
 			"registration_endpoint": s.URL + "/register", "revocation_endpoint": s.URL + "/revoke",
 			"response_types_supported": []string{"code"}, "code_challenge_methods_supported": []string{"S256"},
 			"token_endpoint_auth_methods_supported": []string{"none", "client_secret_basic", "client_secret_post"},
+		}
+		if s.knobs.Device != nil {
+			doc["device_authorization_endpoint"] = s.URL + "/device_authorization"
 		}
 		if s.knobs.IssParameter {
 			doc["authorization_response_iss_parameter_supported"] = true
@@ -272,6 +283,7 @@ func (s *AuthServer) register(w http.ResponseWriter, r *http.Request) {
 	s.counts.Registrations++
 	id := "client-" + rand.Text()
 	s.clients[id] = request.RedirectURIs
+	s.deviceClients[id] = slices.Contains(request.GrantTypes, oauth.GrantTypeDeviceCode)
 	doc := map[string]any{"client_id": id, "redirect_uris": request.RedirectURIs, "token_endpoint_auth_method": "none"}
 	if s.knobs.Registered != nil {
 		s.knobs.Registered(doc)
@@ -338,6 +350,8 @@ func (s *AuthServer) token(w http.ResponseWriter, r *http.Request) {
 	case r.PostForm.Get("grant_type") == "refresh_token":
 		s.counts.Refreshes++
 		s.redeem(w, s.refresh[r.PostForm.Get("refresh_token")], client, r.PostForm.Get("refresh_token"))
+	case r.PostForm.Get("grant_type") == oauth.GrantTypeDeviceCode:
+		s.poll(w, client, r.PostForm.Get("device_code"))
 	default:
 		s.counts.Exchanges++
 		g := s.codes[r.PostForm.Get("code")]

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"mcp-gateway/bridge/internal/browser"
 	"mcp-gateway/bridge/internal/keychain"
 	"mcp-gateway/shared/oauth"
 )
@@ -131,38 +129,6 @@ func (s *signIn) run(ctx context.Context) error {
 	}
 }
 
-// ask sends the person to the authorization server and takes the answer.
-func (s *signIn) ask(ctx context.Context) error {
-	state, verifier := rand.Text(), oauth.NewVerifier()
-	callback, err := browser.NewCallback(ctx, state)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = callback.Close() }()
-	redirect := callback.RedirectURI()
-	if err := s.c.identify(ctx, s.place, &s.record, redirect, s.scopes); err != nil {
-		return err
-	}
-	address, err := s.address(state, verifier, redirect)
-	if err != nil {
-		return err
-	}
-	s.publish(address)
-	// It holds the state and the challenge, and no secret.
-	s.c.logger.InfoContext(ctx, "sign in at", "url", address)
-	if err := s.c.cfg.Open(ctx, address); err != nil {
-		s.c.logger.WarnContext(ctx, "the browser did not open: open the sign-in page by hand", "error", err.Error())
-	}
-	answer, err := callback.Wait(ctx)
-	if err != nil {
-		return fmt.Errorf("wait for the browser: %w", context.Cause(ctx))
-	}
-	if err := s.check(answer); err != nil {
-		return err
-	}
-	return s.exchange(ctx, answer.Get("code"), verifier, redirect)
-}
-
 // address is the authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3).
 func (s *signIn) address(state, verifier, redirect string) (string, error) {
 	u, err := url.Parse(s.place.as.AuthorizationEndpoint)
@@ -218,18 +184,5 @@ func (s *signIn) exchange(ctx context.Context, code, verifier, redirect string) 
 	if err != nil {
 		return err
 	}
-	r := t.into(without(s.record), time.Now())
-	if t.scope == "" {
-		r.Scopes = s.scopes // "OPTIONAL, if identical to the scope requested" (RFC 6749 §5.1)
-	}
-	// Remembered is what the server has taught us, not what the person chose.
-	if r.Resource = s.place.resource; r.Resource == "" && s.c.cfg.Resource != NoResource {
-		r.Resource = NoResource
-	}
-	err = s.c.locked(ctx, func() error { return s.c.cfg.Store.Save(ctx, s.c.key, r) })
-	if err != nil {
-		return err
-	}
-	s.c.signedIn(r)
-	return nil
+	return s.keep(ctx, t)
 }

@@ -71,9 +71,15 @@ type Config struct {
 	Dir string
 	// HTTP sends all requests; nil is a client of its own.
 	HTTP *http.Client
-	// Open shows a URL to the person. When it fails, the sign-in goes on: the URL
-	// is logged and published.
-	Open func(ctx context.Context, url string) error
+	// Way is how the person signs in; empty means InBrowser.
+	Way Way
+	// Open shows the person what they need. When it fails, the sign-in goes on:
+	// it is logged and published too.
+	Open func(ctx context.Context, p Prompt) error
+	// Paste lets the person paste the address that their browser was sent to: it
+	// calls take with each that they paste, until one is taken, or tells why there
+	// will be none. ByPaste needs it.
+	Paste func(ctx context.Context, take func(text string) error) error
 	// AllowHTTP admits http beyond this computer.
 	AllowHTTP bool
 	// Logger is silent if nil.
@@ -133,6 +139,9 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("oauth client: a store, a folder and a way to open URLs are required")
 	case cfg.ClientID == "" && !cfg.ClientSecret.IsZero():
 		return nil, errors.New("a client secret needs the client id that it belongs to")
+	}
+	if err := checkWay(cfg); err != nil {
+		return nil, err
 	}
 	if cfg.Resource != "" && cfg.Resource != NoResource {
 		u, err := url.Parse(cfg.Resource)
@@ -272,6 +281,9 @@ func (c *Client) bearer(ctx context.Context, header http.Header) map[string]stri
 // SignIn has the person sign in through their browser, or waits for the process
 // that asks them already.
 func (c *Client) SignIn(ctx context.Context) error {
+	if c.cfg.Way == ByPaste && c.cfg.Paste == nil {
+		return errNoTerminal
+	}
 	// A sign-in that could not be kept is not worth the person's time.
 	if err := c.cfg.Store.Ready(ctx); err != nil {
 		return fmt.Errorf("sign in: %w", err)
@@ -287,9 +299,9 @@ func (c *Client) SignIn(ctx context.Context) error {
 	return err
 }
 
-// PendingURL is the sign-in page that waits for the person now, in whatever
-// process, or "".
-func (c *Client) PendingURL() string { return flight.URL(c.cfg.Dir, c.key.ID()) }
+// Pending is what the person needs for the sign-in that waits for them now, in
+// whatever process; the zero Prompt if there is none.
+func (c *Client) Pending() Prompt { return parsePending(flight.URL(c.cfg.Dir, c.key.ID())) }
 
 // Status is what can be told of a sign-in. It holds no secret.
 type Status struct {

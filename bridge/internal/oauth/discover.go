@@ -209,6 +209,7 @@ func (c *Client) checkServer(as oauth.ServerMetadata, issuer string) error {
 		{"token_endpoint", as.TokenEndpoint, true},
 		{"registration_endpoint", as.RegistrationEndpoint, false},
 		{"revocation_endpoint", as.RevocationEndpoint, false},
+		{"device_authorization_endpoint", as.DeviceAuthorizationEndpoint, false},
 	} {
 		if endpoint.url == "" && !endpoint.required {
 			continue

@@ -21,6 +21,9 @@ const (
 	// anyPort is the callback as RFC 8252 §7.3 has it: the port is any at the
 	// time of the request.
 	anyPort = "http://127.0.0.1/callback"
+	// unusedPort is a callback for servers that want a port, where nothing will be
+	// called back: the first of the dynamic ports (RFC 6335 §6).
+	unusedPort = "http://127.0.0.1:49152/callback"
 
 	methodNone  = "none"
 	methodBasic = "client_secret_basic"
@@ -62,7 +65,7 @@ func (c *Client) identify(ctx context.Context, p place, r *keychain.Record, call
 	case c.cfg.ClientMetadataURL != "" && p.as.ClientIDMetadataDocumentSupported:
 		*r = c.reset(*r, p)
 		r.ClientID, r.TokenEndpointAuthMethod = c.cfg.ClientMetadataURL, methodNone
-	case sameIssuer && reusable(*r, callback, time.Now()):
+	case sameIssuer && c.reusable(*r, callback, time.Now()):
 		endpoints(r, p)
 	case p.as.RegistrationEndpoint == "":
 		return fmt.Errorf("%s lets no program register by itself: register one with its operator and give its id with --client-id", p.as.Issuer)
@@ -88,13 +91,13 @@ func endpoints(r *keychain.Record, p place) {
 }
 
 // reusable reports whether the stored registration serves for this callback.
-func reusable(r keychain.Record, callback string, now time.Time) bool {
+func (c *Client) reusable(r keychain.Record, callback string, now time.Time) bool {
 	var answer registered
 	if r.ClientID == "" || len(r.Registration) == 0 || json.Unmarshal(r.Registration, &answer) != nil {
 		return false
 	}
 	end := answer.ClientSecretExpiresAt // 0: never (RFC 7591 §3.2.1)
-	return oauth.MatchRedirect(r.RedirectURIs, callback) && (end == 0 || now.Unix() < end)
+	return c.mayUse(answer) && oauth.MatchRedirect(r.RedirectURIs, callback) && (end == 0 || now.Unix() < end)
 }
 
 // secretMethod is how a secret is presented: in the header, as every server must
@@ -113,7 +116,7 @@ func (c *Client) register(ctx context.Context, p place, r *keychain.Record, call
 		ClientMetadata: oauth.ClientMetadata{
 			ClientName: "mcp-bridge", ApplicationType: "native",
 			RedirectURIs: []string{callback, anyPort}, Scope: strings.Join(scopes, " "),
-			GrantTypes: []string{"authorization_code", "refresh_token"}, ResponseTypes: []string{"code"},
+			GrantTypes: c.grantTypes(), ResponseTypes: []string{"code"},
 			TokenEndpointAuthMethod: methodNone,
 		},
 		SoftwareID: softwareID, SoftwareVersion: buildinfo.Version(),
@@ -134,6 +137,9 @@ func (c *Client) register(ctx context.Context, p place, r *keychain.Record, call
 	uris := request.RedirectURIs
 	if len(answer.RedirectURIs) > 0 { // the server may change what was sent (RFC 7591 §3.2.1)
 		uris = answer.RedirectURIs
+	}
+	if !c.mayUse(answer) {
+		return fmt.Errorf("register: %s lets no program that registers by itself sign in by a code: use --sign-in %s, which works with every server", p.as.Issuer, ByPaste)
 	}
 	if !oauth.MatchRedirect(uris, callback) {
 		return fmt.Errorf("register: %s registered other redirect URIs than were asked for", p.as.Issuer)

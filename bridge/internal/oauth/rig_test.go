@@ -80,7 +80,7 @@ func (r *rig) store() *keychain.Store {
 func (r *rig) process(changes ...func(*oauth.Config)) *oauth.Client {
 	r.t.Helper()
 	cfg := oauth.Config{
-		Server: r.as.Server(), Store: r.store(), Dir: r.dir, Open: r.open,
+		Server: r.as.Server(), Store: r.store(), Dir: r.dir, Open: r.show,
 		Logger: slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, change := range changes {
@@ -92,6 +92,9 @@ func (r *rig) process(changes ...func(*oauth.Config)) *oauth.Client {
 	}
 	return c
 }
+
+// show opens what a person needs in the browser.
+func (r *rig) show(ctx context.Context, p oauth.Prompt) error { return r.open(ctx, p.URL) }
 
 // signedIn is a process whose person has signed in.
 func (r *rig) signedIn(changes ...func(*oauth.Config)) *oauth.Client {

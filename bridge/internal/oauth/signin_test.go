@@ -26,7 +26,7 @@ func TestSignIn(t *testing.T) {
 	var c *oauth.Client
 	browse := r.open
 	r.open = func(ctx context.Context, url string) error {
-		pending = c.PendingURL()
+		pending = c.Pending().URL
 		return errors.Join(browse(ctx, url), errors.New("and yet it opened"))
 	}
 	c = r.process()
@@ -46,8 +46,8 @@ func TestSignIn(t *testing.T) {
 	if asked.Get("resource") != r.as.Server() || asked.Get("scope") != "tools:read" || asked.Get("code_challenge_method") != "S256" {
 		t.Errorf("authorization request %v", asked)
 	}
-	if u, err := url.Parse(pending); err != nil || u.Query().Get("state") != asked.Get("state") || c.PendingURL() != "" {
-		t.Errorf("pending %q, afterwards %q", pending, c.PendingURL())
+	if u, err := url.Parse(pending); err != nil || u.Query().Get("state") != asked.Get("state") || c.Pending() != (oauth.Prompt{}) {
+		t.Errorf("pending %q, afterwards %v", pending, c.Pending())
 	}
 	status, err := c.Status(t.Context())
 	want := oauth.Status{

@@ -50,30 +50,40 @@ func (t tokens) into(r keychain.Record, now time.Time) keychain.Record {
 // token sends a request to the token endpoint of r's authorization server, as r's
 // client.
 func (c *Client) token(ctx context.Context, step string, r keychain.Record, form url.Values) (tokens, error) {
-	res, secrets, err := c.postForm(ctx, r.TokenEndpoint, r, form)
+	body, err := c.success(ctx, step, r.TokenEndpoint, r, form)
 	if err != nil {
-		return tokens{}, fmt.Errorf("%s: %w: %w", step, errLater, err)
+		return tokens{}, err
 	}
-	host := hostOf(r.TokenEndpoint)
+	t, err := parseTokens(body)
+	if err != nil {
+		return tokens{}, fmt.Errorf("%s: answer of %s: %w", step, hostOf(r.TokenEndpoint), err)
+	}
+	return t, nil
+}
+
+// success sends a form as r's client and returns the body of a 200. The error is a
+// Refusal, or errLater.
+func (c *Client) success(ctx context.Context, step, endpoint string, r keychain.Record, form url.Values) ([]byte, error) {
+	res, secrets, err := c.postForm(ctx, endpoint, r, form)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", step, errLater, err)
+	}
+	host := hostOf(endpoint)
 	if res.status >= 500 || res.status == http.StatusTooManyRequests {
-		return tokens{}, fmt.Errorf("%s: %w: %s answered %d", step, errLater, host, res.status)
+		return nil, fmt.Errorf("%s: %w: %s answered %d", step, errLater, host, res.status)
 	}
 	var failed oauth.ErrorResponse
 	if json.Unmarshal(res.body, &failed) == nil && failed.Error != "" { // some send it with 200
 		err := refusal(step, failed.Error, failed.ErrorDescription, secrets...)
 		if err.Code == oauth.CodeServerError || err.Code == oauth.CodeTemporarilyUnavailable {
-			return tokens{}, fmt.Errorf("%w: %w", errLater, err)
+			return nil, fmt.Errorf("%w: %w", errLater, err)
 		}
-		return tokens{}, err
+		return nil, err
 	}
 	if res.status != http.StatusOK {
-		return tokens{}, fmt.Errorf("%s: %w: %s answered %d without an OAuth error", step, errLater, host, res.status)
+		return nil, fmt.Errorf("%s: %w: %s answered %d without an OAuth error", step, errLater, host, res.status)
 	}
-	t, err := parseTokens(res.body)
-	if err != nil {
-		return tokens{}, fmt.Errorf("%s: answer of %s: %w", step, host, err)
-	}
-	return t, nil
+	return res.body, nil
 }
 
 // postForm sends a form as r's client, and returns the secrets it carried.
@@ -89,7 +99,7 @@ func (c *Client) postForm(ctx context.Context, endpoint string, r keychain.Recor
 		form.Set("client_id", r.ClientID)
 	}
 	secrets := []string{password}
-	for _, name := range []string{"code", "code_verifier", "refresh_token", "token"} {
+	for _, name := range []string{"code", "code_verifier", "device_code", "refresh_token", "token"} {
 		secrets = append(secrets, form.Get(name))
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))

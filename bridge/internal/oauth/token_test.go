@@ -36,13 +36,13 @@ func TestNewRefuses(t *testing.T) {
 		"document at a root":  func(c *oauth.Config) { c.ClientMetadataURL = "https://bridge.example/" },
 		"document without it": func(c *oauth.Config) { c.ClientMetadataURL = "::" },
 	} {
-		cfg := oauth.Config{Server: "https://mcp.example/mcp", Store: r.store(), Dir: r.dir, Open: r.open}
+		cfg := oauth.Config{Server: "https://mcp.example/mcp", Store: r.store(), Dir: r.dir, Open: r.show}
 		change(&cfg)
 		if _, err := oauth.New(cfg); r.seen(err) == nil {
 			t.Errorf("%s is accepted", name)
 		}
 	}
-	cfg := oauth.Config{Server: "http://mcp.example/mcp", Store: r.store(), Dir: r.dir, Open: r.open, AllowHTTP: true}
+	cfg := oauth.Config{Server: "http://mcp.example/mcp", Store: r.store(), Dir: r.dir, Open: r.show, AllowHTTP: true}
 	if _, err := oauth.New(cfg); err != nil {
 		t.Errorf("http that is allowed: %v", err)
 	}
@@ -483,7 +483,7 @@ func BenchmarkToken(b *testing.B) {
 		b.Fatal(err)
 	}
 	c, err := oauth.New(oauth.Config{
-		Server: server, Store: store, Dir: b.TempDir(), Open: func(context.Context, string) error { return nil },
+		Server: server, Store: store, Dir: b.TempDir(), Open: func(context.Context, oauth.Prompt) error { return nil },
 	})
 	if err != nil {
 		b.Fatal(err)

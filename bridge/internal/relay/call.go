@@ -295,8 +295,12 @@ func (r *Relay) conclude(c *call, err error) {
 		r.fail(c, codeUnavailable, err.Error(), nil)
 	case errors.Is(err, oauth.ErrSignIn):
 		var data json.RawMessage
-		if url := r.cfg.Auth.PendingURL(); url != "" {
-			data, _ = json.Marshal(map[string]string{"url": url})
+		if p := r.cfg.Auth.Pending(); p.URL != "" {
+			members := map[string]string{"url": p.URL}
+			if p.Code != "" {
+				members["code"] = p.Code
+			}
+			data, _ = json.Marshal(members)
 		}
 		r.fail(c, codeUnavailable, r.signInHint(), data)
 	case isStatus && c.m.Method == "server/discover" && isRefusal(status.Status):

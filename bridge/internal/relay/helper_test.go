@@ -142,7 +142,8 @@ type fakeAuth struct {
 	mu      sync.Mutex
 	token   string
 	pending bool
-	silent  bool // it never comes to an address
+	silent  bool   // it never comes to an address
+	code    string // to type there
 	asked   int
 	end     chan error // what the sign-in that runs ends with
 }
@@ -173,13 +174,13 @@ func (f *fakeAuth) SignIn(ctx context.Context) error {
 	return err
 }
 
-func (f *fakeAuth) PendingURL() string {
+func (f *fakeAuth) Pending() oauth.Prompt {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.pending && !f.silent {
-		return signInPage
+		return oauth.Prompt{URL: signInPage, Code: f.code}
 	}
-	return ""
+	return oauth.Prompt{}
 }
 
 func (f *fakeAuth) windows() int {

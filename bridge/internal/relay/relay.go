@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"mcp-gateway/bridge/internal/host"
+	"mcp-gateway/bridge/internal/oauth"
 	"mcp-gateway/bridge/internal/remote"
 	"mcp-gateway/shared/wire"
 )
@@ -68,8 +69,8 @@ type Auth interface {
 	Token(ctx context.Context) (string, error)
 	// SignIn asks the person, and waits for them.
 	SignIn(ctx context.Context) error
-	// PendingURL is where they are expected, "" when they are not.
-	PendingURL() string
+	// Pending is what they need, when they are expected.
+	Pending() oauth.Prompt
 }
 
 // Config is what a Relay works with.

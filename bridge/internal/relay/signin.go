@@ -99,8 +99,11 @@ func (s *signIn) current() <-chan struct{} {
 
 // signInHint tells a person what to do to sign in.
 func (r *Relay) signInHint() string {
-	if url := r.cfg.Auth.PendingURL(); url != "" {
-		return fmt.Sprintf("Sign in to %s: open %s in a browser", r.cfg.Server, url)
+	switch p := r.cfg.Auth.Pending(); {
+	case p.Code != "":
+		return fmt.Sprintf("Sign in to %s: open %s in a browser, on any machine, and type the code %s there, or go on if it shows that code", r.cfg.Server, p.URL, p.Code)
+	case p.URL != "":
+		return fmt.Sprintf("Sign in to %s: open %s in a browser on this machine. If it has none, run in a terminal: mcp-bridge login %s --device, or with --paste", r.cfg.Server, p.URL, r.cfg.Server)
 	}
 	if err := r.signIn.outcome(); err != nil {
 		return fmt.Sprintf("The last sign-in to %s did not succeed: %v. Call the tool %s to try again, or run: mcp-bridge login %s", r.cfg.Server, err, signInTool, r.cfg.Server)

@@ -131,7 +131,7 @@ func (r *Relay) waitURL(c *call) {
 	defer tick.Stop()
 	until := time.NewTimer(urlPatience)
 	defer until.Stop()
-	for r.signIn.isActive() && r.cfg.Auth.PendingURL() == "" {
+	for r.signIn.isActive() && r.cfg.Auth.Pending().URL == "" {
 		select {
 		case <-tick.C:
 		case <-until.C:

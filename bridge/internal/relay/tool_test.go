@@ -62,3 +62,15 @@ func TestACancelledStandInIsNotAnswered(t *testing.T) {
 		d.silent()
 	})
 }
+
+// TestACodeIsToldWhereverTheAddressIs, for who signs in on another machine.
+func TestACodeIsToldWhereverTheAddressIs(t *testing.T) {
+	with(t, func(d *desk) { signedOut(d); d.auth.code = "WDJB-MJHT" }, func(t *testing.T, d *desk) {
+		d.send(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{` + modernMeta + `}}`)
+		d.expectPart(`"sign_in"`, signInPage, "on any machine", "the code WDJB-MJHT")
+		d.send(callTool(signInTool))
+		d.expectPart(`"id":7`, signInPage, "the code WDJB-MJHT", `"isError":true`)
+		d.send(`{"jsonrpc":"2.0","id":8,"method":"prompts/get","params":{"name":"x",` + modernMeta + `}}`)
+		d.expectPart(`"id":8`, "the code WDJB-MJHT", `"code":"WDJB-MJHT"`, `"url":"`+signInPage)
+	})
+}
