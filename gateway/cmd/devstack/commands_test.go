@@ -11,6 +11,7 @@ type documentedCommand struct {
 }
 
 const (
+	byOthers  = "TestABridgeWithoutABrowser runs it, with a person elsewhere"
 	byCI      = "CI runs it, or runs in it, and it takes minutes"
 	elsewhere = "it is another company's program, from the network"
 	measuring = "it measures for minutes; CI runs it shorter, with --gate"
@@ -55,6 +56,8 @@ var documentedCommands = []documentedCommand{
 	{command: "bin/mcp-gateway serve --config gateway.yaml", want: "gateway is up", serves: true},
 
 	{command: "make run ARGS=--verbose", left: "make run is run; what --verbose shows is the log"},
+	{command: "mcp-bridge login URL --paste", left: byOthers},
+	{command: "mcp-bridge login URL --device", left: byOthers},
 	{command: "make check", left: byCI},
 	{command: "make fuzz", left: byCI},
 	{command: "make test PKG=./gateway/internal/token ARGS='-run Replay'", left: byCI},

@@ -177,10 +177,11 @@ func (s stack) simulate(ctx context.Context) (env func(string) (string, bool), s
 }
 
 // configuration is the development configuration file. With the simulator,
-// rules show what roles, groups and their absence do; with a real tenant,
-// everybody in it may call everything.
+// rules show what roles, groups and their absence do, and devices may be signed in;
+// with a real tenant, everybody in it may call everything.
 func (s stack) configuration(simulated bool) []byte {
 	rules := fmt.Sprintf(`
+clients: {device_sign_in: true}
 access:
   - {name: administrators may call everything, roles: [%s], tools: ["*"]}
   - {name: members may calculate, roles: [%s], tools: [math_add, math_subtract, math_multiply]}

@@ -393,7 +393,7 @@ func (p *pair) logout(t *testing.T, home string) {
 
 // canary looks for tokens where they must not be, by what they begin with.
 func (p *pair) canary(t *testing.T) {
-	prefixes := []string{token.AccessPrefix, token.RefreshPrefix}
+	prefixes := []string{token.AccessPrefix, token.RefreshPrefix, token.DevicePrefix}
 	look := func(place string, data []byte) {
 		for _, prefix := range prefixes {
 			if bytes.Contains(data, []byte(prefix)) {

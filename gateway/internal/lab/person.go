@@ -50,12 +50,24 @@ func Desktop(ctx context.Context, home string, args []string) (err error) {
 	return SignIn(ctx, args[0], entrasim.Ada)
 }
 
-// SignIn goes the whole way of a sign-in, page by page: consent, Microsoft, and
-// back to the program that asked.
+// SignIn goes the whole way of a sign-in, page by page: the code of a device if it
+// is one, consent, Microsoft, and back to the program that asked if it is no device.
 func SignIn(ctx context.Context, address, who string) error {
+	_, err := signIn(ctx, address, who, "")
+	return err
+}
+
+// SignInElsewhere is SignIn before a browser that cannot reach the program that
+// asked. It returns where that browser was sent in the end.
+func SignInElsewhere(ctx context.Context, address, who string) (string, error) {
+	return signIn(ctx, address, who, "http://127.0.0.1:")
+}
+
+// signIn stops where an address begins with unreachable, if that is not empty.
+func signIn(ctx context.Context, address, who, unreachable string) (string, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	b := browser{&http.Client{
 		Jar:           secureOnLoopback{jar},
@@ -63,21 +75,24 @@ func SignIn(ctx context.Context, address, who string) error {
 	}}
 	defer b.client.CloseIdleConnections()
 	consent, _, err := b.get(ctx, address)
+	if code := userCode.FindStringSubmatch(consent); err == nil && code != nil {
+		consent, _, err = b.post(ctx, address, "/device", url.Values{"user_code": {html.UnescapeString(code[1])}})
+	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	microsoft, err := b.allow(ctx, address, consent)
 	if err != nil {
-		return err
+		return "", err
 	}
 	next, err := entrasim.SignIn(ctx, b.client, microsoft, who)
 	for range 3 {
-		if err != nil || next == "" {
-			return err
+		if err != nil || next == "" || unreachable != "" && strings.HasPrefix(next, unreachable) {
+			return next, err
 		}
 		_, next, err = b.get(ctx, next)
 	}
-	return fmt.Errorf("redirected on and on, to %s", next)
+	return "", fmt.Errorf("redirected on and on, to %s", next)
 }
 
 // browser keeps cookies and goes nowhere by itself.
@@ -111,32 +126,39 @@ func (b browser) do(req *http.Request) (page, location string, err error) {
 	return string(body), "", nil
 }
 
+// userCode is the field for the code of a device.
+var userCode = regexp.MustCompile(`name="user_code" value="([^"]*)"`)
+
 var sealedForm = regexp.MustCompile(`name="form" value="([^"]*)"`)
 
 // allow presses the button of the consent page.
 func (b browser) allow(ctx context.Context, address, page string) (location string, err error) {
-	to, err := url.Parse(address)
-	if err != nil {
-		return "", err
-	}
 	form := sealedForm.FindStringSubmatch(page)
 	if form == nil {
 		return "", fmt.Errorf("no consent page:\n%s", page)
 	}
-	to.Path, to.RawQuery = "/consent", ""
-	values := url.Values{"form": {html.UnescapeString(form[1])}, "decision": {"allow"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), strings.NewReader(values.Encode()))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Sec-Fetch-Site", "same-origin")
-	req.Header.Set("Origin", to.Scheme+"://"+to.Host)
-	page, location, err = b.do(req)
+	page, location, err = b.post(ctx, address, "/consent", url.Values{"form": {html.UnescapeString(form[1])}, "decision": {"allow"}})
 	if err == nil && location == "" {
 		err = fmt.Errorf("allowing leads nowhere:\n%s", page)
 	}
 	return location, err
+}
+
+// post sends a form of a page at address to a path of the same server.
+func (b browser) post(ctx context.Context, address, path string, values url.Values) (page, location string, err error) {
+	to, err := url.Parse(address)
+	if err != nil {
+		return "", "", err
+	}
+	to.Path, to.RawQuery = path, ""
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), strings.NewReader(values.Encode()))
+	if err != nil {
+		return "", "", err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	req.Header.Set("Origin", to.Scheme+"://"+to.Host)
+	return b.do(req)
 }
 
 // secureOnLoopback sends Secure cookies to http://localhost, as browsers do
