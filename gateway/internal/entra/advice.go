@@ -59,7 +59,7 @@ var (
 	badScope = advice{
 		kind:    KindMisconfigured,
 		summary: "Microsoft refused a permission that the gateway asks for.",
-		help:    "The gateway asks for openid, profile and email only. An administrator can look in the app registration, under API permissions, whether Microsoft Graph still offers them.",
+		help:    "The gateway asks for openid, profile, email and offline_access, and for User.Read if a rule names a group. An administrator can look in the app registration, under API permissions, whether Microsoft Graph still offers them.",
 	}
 )
 

@@ -55,7 +55,7 @@ func TestTokenEndpointRefuses(t *testing.T) {
 		"no secret":                          {401, "invalid_client", 7000218, nil, misconfigured, "MICROSOFT_CLIENT_SECRET"},
 		"no such application":                {400, "unauthorized_client", 700016, nil, misconfigured, "MICROSOFT_CLIENT_ID"},
 		"an application disabled":            {400, "unauthorized_client", 7000112, nil, misconfigured, "disabled"},
-		"a scope":                            {400, "invalid_scope", 70011, nil, misconfigured, "openid, profile and email"},
+		"a scope":                            {400, "invalid_scope", 70011, nil, misconfigured, "openid, profile, email and offline_access"},
 		"a resource":                         {400, "invalid_resource", 500011, nil, misconfigured, "AADSTS500011"},
 		"a request malformed":                {400, "invalid_request", 9002313, nil, misconfigured, "proxy"},
 		"registered for a single-page app":   {400, "invalid_request", 9002327, nil, misconfigured, "under Web"},
