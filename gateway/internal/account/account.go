@@ -114,9 +114,13 @@ func (s *Service) Of(in entra.SignIn, now time.Time) *store.Account {
 	return &a
 }
 
-// renew puts what Microsoft gave into an account.
-func (s *Service) renew(a *store.Account, in entra.SignIn, now time.Time) {
+func (s *Service) seal(a *store.Account, in entra.SignIn) {
 	a.Sealed = s.cfg.Ring.Seal(keyring.MicrosoftToken, []byte(in.Refresh.Reveal()), binding(*a))
+}
+
+// renew puts what Microsoft gave and said into an account.
+func (s *Service) renew(a *store.Account, in entra.SignIn, now time.Time) {
+	s.seal(a, in)
 	a.CheckedAt, a.CheckAt = now, now.Add(s.cfg.Interval)
 	if in.Incomplete {
 		a.CheckAt = now.Add(min(s.cfg.Interval, retryIncomplete))
@@ -191,6 +195,9 @@ func (s *Service) ask(ctx context.Context, a store.Account, now time.Time) error
 	case refused && failure.Kind == entra.KindDenied:
 		return s.end(ctx, a, failure, now)
 	case refused:
+		if !in.Refresh.IsZero() {
+			s.seal(&a, in)
+		}
 		return s.unanswered(ctx, a, failure, now)
 	case err != nil:
 		return s.giveUp(ctx, a, err, now)

@@ -405,3 +405,60 @@ func (l login) nowhere(what, text string) {
 		l.t.Errorf("%s is in the log", what)
 	}
 }
+
+// TestATokenThatComesWithoutKeysIsNotLost: the keys roll, and cannot be fetched,
+// just when a refresh token that is good once was redeemed.
+func TestATokenThatComesWithoutKeysIsNotLost(t *testing.T) {
+	t.Parallel()
+	l := startLogin(t, oneTime[0].start, nil, always)
+	clientID, tokens := l.grant("Ada")
+	next := l.newKey()
+	next.Publish()
+	next.Sign()
+	l.sim.FailKeys(entrasim.Outcome{Fault: entrasim.Outage, Standing: true})
+	logged := l.logging()
+	tokens = l.renew(clientID, tokens) // the last word holds
+	logged("outcome=unavailable")
+	l.sim.Recover()
+	l.restart(always, nil) // or the keys would not be asked for so soon
+	l.due("check_at = 0")
+	before := l.asks()
+	l.renew(clientID, tokens)
+	if l.asks() != before+1 || l.one(`SELECT count(*) FROM grants WHERE revoked_at IS NOT NULL`) != "0" {
+		t.Error("the refresh token was lost")
+	}
+}
+
+func (l login) newKey() *entrasim.Key {
+	l.t.Helper()
+	key, err := l.sim.NewKey()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return key
+}
+
+// TestKeysRoll: with notice and without, nobody notices.
+func TestKeysRoll(t *testing.T) {
+	t.Parallel()
+	for name, steps := range map[string]func(old, next *entrasim.Key) []func(){
+		"gently": func(old, next *entrasim.Key) []func() { return []func(){next.Publish, next.Sign, old.Retire} },
+		"in emergency": func(old, next *entrasim.Key) []func() {
+			return []func(){func() { old.Retire(); next.Publish(); next.Sign() }}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := startLogin(t, upstreams[0].start, nil, always)
+			clientID, tokens := l.grant("Ada")
+			for _, step := range steps(l.sim.SigningKey(), l.newKey()) {
+				step()
+				tokens = l.renew(clientID, tokens)
+				l.grant("Max")
+			}
+			if strings.Contains(l.logs.String(), "id_token_rejected") {
+				t.Error("a token was rejected")
+			}
+		})
+	}
+}

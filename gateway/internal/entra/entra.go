@@ -196,7 +196,8 @@ func (p *Provider) Exchange(ctx context.Context, code string, req AuthRequest, n
 // Renew asks whether somebody who signed in before may still come in, and who
 // they are by now (OpenID Connect Core §12). The error is an *Error:
 // KindDenied if they must sign in again, which may end in a refusal, and
-// KindUnavailable or KindMisconfigured if that cannot be known.
+// KindUnavailable or KindMisconfigured if that cannot be known. A refresh token
+// that comes with an error takes the place of the one before, too.
 func (p *Provider) Renew(ctx context.Context, before SignIn, now time.Time) (SignIn, error) {
 	after, err := p.signIn(ctx, url.Values{
 		"grant_type": {"refresh_token"}, "refresh_token": {before.Refresh.Reveal()},
@@ -231,6 +232,11 @@ func (p *Provider) signIn(ctx context.Context, form url.Values, now time.Time, a
 			return SignIn{}, err
 		}
 		who, err := p.verify(ctx, at, answer.IDToken, now, accept)
+		if failure, ok := errors.AsType[*Error](err); ok && failure.Kind == KindUnavailable {
+			// The keys could not be fetched. The refresh token that was redeemed may be
+			// good no longer, so the next one must not be lost.
+			return SignIn{Refresh: secret.New(answer.RefreshToken)}, err
+		}
 		if err != nil {
 			return SignIn{}, err
 		}
@@ -239,10 +245,7 @@ func (p *Provider) signIn(ctx context.Context, form url.Values, now time.Time, a
 		return in, nil
 	}()
 	p.report(ctx, form.Get("grant_type"), time.Since(start), err)
-	if err != nil {
-		return SignIn{}, err
-	}
-	return in, nil
+	return in, err
 }
 
 // oauth is the client of RFC 6749 §4.1.1 at the tenant's endpoints.

@@ -407,7 +407,8 @@ type Event struct {
 //	    person's live grants the identity. ErrConsumed, without side effects: a
 //	    sign-in or a renewal was faster.
 //	ReleaseAccount(ctx, Account) error
-//	    gives a claim back and stores CheckAt; without effect on another version.
+//	    gives a claim back and stores Sealed and CheckAt; without effect on another
+//	    version.
 //	EndAccount(ctx, Account, Event, now) ([]string, error)
 //	    deletes an account of that version, does as RevokeGrants with the person
 //	    (ReasonMicrosoft), but what they allowed is not forgotten: they did not take

@@ -115,7 +115,7 @@ const ofVersion = ` WHERE tenant = ?1 AND object = ?2 AND version = ?3`
 var (
 	renewAccount = writing("renew account", `UPDATE accounts SET sealed = ?4, checked_at = ?5, check_at = ?6,
 		version = version + 1, claimed_until = 0`+ofVersion)
-	releaseAccount = writing("release account", `UPDATE accounts SET check_at = ?4, claimed_until = 0`+ofVersion)
+	releaseAccount = writing("release account", `UPDATE accounts SET sealed = ?4, check_at = ?5, claimed_until = 0`+ofVersion)
 	endAccount     = writing("end account", `DELETE FROM accounts`+ofVersion)
 )
 
@@ -139,7 +139,9 @@ func (s *Store) RenewAccount(ctx context.Context, a store.Account, who store.Ide
 
 // ReleaseAccount gives a claim back.
 func (s *Store) ReleaseAccount(ctx context.Context, a store.Account) error {
-	return s.change(ctx, func(t tx) error { return t.run(releaseAccount, a.Tenant, a.Object, a.Version, micros(a.CheckAt)) })
+	return s.change(ctx, func(t tx) error {
+		return t.run(releaseAccount, a.Tenant, a.Object, a.Version, blob(a.Sealed), micros(a.CheckAt))
+	})
 }
 
 // EndAccount ends what a person has whom Microsoft does not let in any longer.

@@ -208,12 +208,12 @@ func accountOvertaken(k *kit) {
 func accountReleased(k *kit) {
 	i := k.withAccount("sealed", nil)
 	a := k.claim(i, start)
-	a.CheckAt, a.Sealed = start.Add(5*time.Minute), []byte("not to be stored")
+	a.CheckAt, a.Sealed = start.Add(5*time.Minute), []byte("next")
 	if err := k.ReleaseAccount(k.Context(), a); err != nil {
 		k.Fatal(err)
 	}
 	got := k.claim(i, start)
-	if string(got.Sealed) != "sealed" || !got.CheckAt.Equal(stored(a.CheckAt)) || !got.CheckedAt.Equal(stored(start)) {
+	if string(got.Sealed) != "next" || !got.CheckAt.Equal(stored(a.CheckAt)) || !got.CheckedAt.Equal(stored(start)) {
 		k.Errorf("the account is %+v", got)
 	}
 }

@@ -104,7 +104,7 @@ func Run(t *testing.T, open Opener) {
 		{"of 64 claims of one account, one wins", accountClaimRace},
 		{"a renewal changes what is known of the person, and of nobody else", accountRenewed},
 		{"a renewal that was overtaken changes nothing", accountOvertaken},
-		{"an account that is given back is as before", accountReleased},
+		{"an account that is given back keeps its last word", accountReleased},
 		{"an end ends all that the person has", accountEnded},
 		{"an end that was overtaken ends nothing", accountEndOvertaken},
 		{"whoever is disabled has no account", accountDisabled},
