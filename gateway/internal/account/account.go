@@ -51,7 +51,7 @@ type login interface {
 }
 
 type accounts interface {
-	AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Grant, store.Account, error)
+	AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Standing, error)
 	ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error)
 	RenewAccount(ctx context.Context, a store.Account, who store.Identity, now time.Time) error
 	ReleaseAccount(ctx context.Context, a store.Account) error
@@ -134,13 +134,14 @@ func binding(a store.Account) []byte { return []byte(a.Tenant + "/" + a.Object) 
 // to be redeemed, may still come in. If Microsoft does not let them in, their grants are revoked and the error is
 // store.ErrRevoked. An *UnavailableError means that nobody knows.
 func (s *Service) Check(ctx context.Context, token store.Hash, clientID string, now time.Time) error {
-	grant, a, err := s.cfg.Store.AccountOfToken(ctx, token, clientID)
+	found, err := s.cfg.Store.AccountOfToken(ctx, token, clientID)
+	a := found.Account
 	switch {
 	case err != nil:
 		return err
-	case !grant.RevokedAt.IsZero():
+	case found.Revoked:
 		return nil // whoever redeems the token says so
-	case a.Tenant == "" && !now.Before(grant.CreatedAt.Add(Unchecked)):
+	case a.Tenant == "" && !now.Before(found.GrantedAt.Add(Unchecked)):
 		return store.ErrExpired
 	case a.Tenant == "":
 		return nil

@@ -131,18 +131,8 @@ func (f *faulty) RotateRefresh(ctx context.Context, r store.Rotation, now time.T
 	return around(ctx, f, "RotateRefresh", func() (store.Rotated, error) { return f.db.RotateRefresh(ctx, r, now) })
 }
 
-// owned is what AccountOfToken returns.
-type owned struct {
-	grant   store.Grant
-	account store.Account
-}
-
-func (f *faulty) AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Grant, store.Account, error) {
-	found, err := around(ctx, f, "AccountOfToken", func() (owned, error) {
-		grant, account, err := f.db.AccountOfToken(ctx, hash, clientID)
-		return owned{grant, account}, err
-	})
-	return found.grant, found.account, err
+func (f *faulty) AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Standing, error) {
+	return around(ctx, f, "AccountOfToken", func() (store.Standing, error) { return f.db.AccountOfToken(ctx, hash, clientID) })
 }
 
 func (f *faulty) ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error) {

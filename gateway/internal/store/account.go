@@ -17,3 +17,13 @@ type Account struct {
 	// CheckAt is from when on it is to be asked again.
 	CheckAt time.Time
 }
+
+// Standing is what has to be known of a refresh token before Microsoft is asked
+// about its person.
+type Standing struct {
+	// GrantedAt is when the grant was made, and Revoked whether it was ended.
+	GrantedAt time.Time
+	Revoked   bool
+	// Account is the person's, without what is sealed; zero if there is none.
+	Account Account
+}

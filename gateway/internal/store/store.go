@@ -395,10 +395,9 @@ type Event struct {
 //	Consented(ctx, Consent, now) ([]string, error)
 //	    the scopes remembered for person, client and redirect URI, in the order
 //	    in which they came; none if there are none or they are expired.
-//	AccountOfToken(ctx, Hash, clientID string) (Grant, Account, error)
-//	    read only: the grant of a client's refresh token of any generation, live or
-//	    not, and its person's account, zero if there is none. ErrNotFound: unknown
-//	    token or other client.
+//	AccountOfToken(ctx, Hash, clientID string) (Standing, error)
+//	    read only: of a client's refresh token of any generation, of a grant that is
+//	    live or not. ErrNotFound: unknown token or other client.
 //	ClaimAccount(ctx, tenant, object string, until, now) (Account, error)
 //	    gives one caller the right to ask Microsoft, until the next of the following
 //	    or until is over. ErrNotFound; ErrClaimed: somebody else has it.

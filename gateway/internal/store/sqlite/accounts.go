@@ -38,66 +38,51 @@ func (t tx) storeAccount(a store.Account) error {
 	return t.run(upsertAccount, a.Tenant, a.Object, blob(a.Sealed), micros(a.CheckedAt), micros(a.CheckAt))
 }
 
-const accountColumns = `tenant, object, sealed, version, checked_at, check_at`
-
-// accountRow takes the columns of an account, which are NULL where there is none.
-type accountRow struct {
-	tenant, object              sql.Null[string]
-	sealed                      []byte
-	version, checkedAt, checkAt sql.Null[int64]
-}
-
-func (r *accountRow) dest() []any {
-	return []any{&r.tenant, &r.object, &r.sealed, &r.version, &r.checkedAt, &r.checkAt}
-}
-
-func (r *accountRow) decode() store.Account {
-	if !r.tenant.Valid {
-		return store.Account{}
-	}
-	return store.Account{
-		Tenant: r.tenant.V, Object: r.object.V, Sealed: r.sealed, Version: r.version.V,
-		CheckedAt: instant(r.checkedAt.V), CheckAt: instant(r.checkAt.V),
-	}
-}
-
-var selectAccountOfToken = reading("read account of token", `SELECT a.tenant, a.object, a.sealed, a.version, a.checked_at, a.check_at, `+grantColumnsOfG+`
+var selectAccountOfToken = reading("read account of token", `SELECT g.created_at, g.revoked_at IS NOT NULL,
+		coalesce(a.tenant, ''), coalesce(a.object, ''), coalesce(a.version, 0), coalesce(a.checked_at, 0), coalesce(a.check_at, 0)
 	FROM refresh_tokens r JOIN grants g ON g.id = r.grant_id
 	LEFT JOIN accounts a ON a.tenant = g.identity ->> 'tid' AND a.object = g.identity ->> 'oid'
 	WHERE r.hash = ? AND g.client_id = ?`)
 
-// AccountOfToken returns the grant of a client's refresh token, and the account
-// of its person.
-func (s *Store) AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Grant, store.Account, error) {
-	var grant grantRow
-	var account accountRow
-	err := tx{ctx, s.read}.row(selectAccountOfToken, grant.dest(account.dest()...), hash[:], clientID)
+// AccountOfToken returns what has to be known before Microsoft is asked. Every
+// renewal of a token comes by here, so it reads no more.
+func (s *Store) AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Standing, error) {
+	var found store.Standing
+	var grantedAt, checkedAt, checkAt int64
+	a := &found.Account
+	err := tx{ctx, s.read}.row(selectAccountOfToken,
+		[]any{&grantedAt, &found.Revoked, &a.Tenant, &a.Object, &a.Version, &checkedAt, &checkAt}, hash[:], clientID)
 	if errors.Is(err, sql.ErrNoRows) {
-		return store.Grant{}, store.Account{}, store.ErrNotFound
+		return store.Standing{}, store.ErrNotFound
 	}
 	if err != nil {
-		return store.Grant{}, store.Account{}, err
+		return store.Standing{}, err
 	}
-	g, err := grant.decode()
-	if err != nil {
-		return store.Grant{}, store.Account{}, err
+	found.GrantedAt = instant(grantedAt)
+	if a.Tenant != "" {
+		a.CheckedAt, a.CheckAt = instant(checkedAt), instant(checkAt)
 	}
-	return g, account.decode(), nil
+	return found, nil
 }
 
 var (
 	claimAccount = writing("claim account", `UPDATE accounts SET claimed_until = ?3
-		WHERE tenant = ?1 AND object = ?2 AND claimed_until <= ?4 RETURNING `+accountColumns)
+		WHERE tenant = ?1 AND object = ?2 AND claimed_until <= ?4 RETURNING sealed, version, checked_at, check_at`)
 	countAccount = writing("look for account", `SELECT count(*) FROM accounts WHERE tenant = ? AND object = ?`)
 )
 
 // ClaimAccount gives one caller the right to ask Microsoft about a person.
 func (s *Store) ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error) {
 	return write(ctx, s, func(t tx) (store.Account, error) {
-		var row accountRow
-		err := t.row(claimAccount, row.dest(), tenant, object, micros(until), micros(now))
-		if err == nil || !errors.Is(err, sql.ErrNoRows) {
-			return row.decode(), err
+		a := store.Account{Tenant: tenant, Object: object}
+		var checkedAt, checkAt int64
+		err := t.row(claimAccount, []any{&a.Sealed, &a.Version, &checkedAt, &checkAt}, tenant, object, micros(until), micros(now))
+		if err == nil {
+			a.CheckedAt, a.CheckAt = instant(checkedAt), instant(checkAt)
+			return a, nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return store.Account{}, err
 		}
 		var known int
 		if err := t.row(countAccount, []any{&known}, tenant, object); err != nil {

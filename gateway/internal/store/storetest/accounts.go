@@ -28,14 +28,24 @@ func (k *kit) withAccount(sealed string, change func(*store.Code)) issued {
 	})
 }
 
-// accountOf is the account of a sign-in's person.
+// accountOf is the account of a sign-in's person, without what is sealed.
 func (k *kit) accountOf(i issued) store.Account {
 	k.Helper()
-	_, a, err := k.AccountOfToken(k.Context(), i.refresh.Hash, i.grant.ClientID)
+	found, err := k.AccountOfToken(k.Context(), i.refresh.Hash, i.grant.ClientID)
 	if err != nil {
 		k.Fatal(err)
 	}
-	return a
+	return found.Account
+}
+
+// sealedOf is what is sealed in it.
+func (k *kit) sealedOf(i issued) string {
+	k.Helper()
+	a := k.claim(i, start)
+	if err := k.ReleaseAccount(k.Context(), a); err != nil {
+		k.Fatal(err)
+	}
+	return string(a.Sealed)
 }
 
 // claim claims the account of a sign-in's person and must get it.
@@ -62,14 +72,18 @@ func other(c *store.Code) { c.Grant.Identity.Object = "bbbbbbbb-0000-0000-0000-0
 
 func accountOfToken(k *kit) {
 	i, without := k.withAccount("sealed", nil), k.issue(other)
-	g, a, err := k.AccountOfToken(k.Context(), i.refresh.Hash, clientID)
+	found, err := k.AccountOfToken(k.Context(), i.refresh.Hash, clientID)
 	if err != nil {
 		k.Fatal(err)
 	}
-	want := *account(i.code, "sealed")
-	want.CheckedAt, want.CheckAt, want.Version = stored(want.CheckedAt), stored(want.CheckAt), a.Version
-	if !reflect.DeepEqual(a, want) || !reflect.DeepEqual(g, i.grant) {
-		k.Errorf("got %+v of %+v, want %+v of %+v", a, g, want, i.grant)
+	want := store.Standing{GrantedAt: stored(start), Account: *account(i.code, "")}
+	want.Account.CheckedAt, want.Account.CheckAt = stored(want.Account.CheckedAt), stored(want.Account.CheckAt)
+	want.Account.Sealed, want.Account.Version = nil, found.Account.Version
+	if !reflect.DeepEqual(found, want) {
+		k.Errorf("got %+v, want %+v", found, want)
+	}
+	if got := k.sealedOf(i); got != "sealed" {
+		k.Errorf("%q is sealed", got)
 	}
 	if a := k.accountOf(without); !reflect.DeepEqual(a, store.Account{}) {
 		k.Errorf("somebody without an account has %+v", a)
@@ -77,15 +91,21 @@ func accountOfToken(k *kit) {
 	// A token that was rotated still tells whose it was.
 	next := k.rotate(i.refresh.Hash, start)
 	for _, hash := range []store.Hash{i.refresh.Hash, next.Refresh.Hash} {
-		if _, got, err := k.AccountOfToken(k.Context(), hash, clientID); err != nil || !reflect.DeepEqual(got, a) {
+		if got, err := k.AccountOfToken(k.Context(), hash, clientID); err != nil || !reflect.DeepEqual(got, want) {
 			k.Errorf("got %+v, %v", got, err)
 		}
 	}
-	_, _, err = k.AccountOfToken(k.Context(), i.refresh.Hash, foreignID)
+	if err := k.RevokeGrant(k.Context(), i.grant.ID, revokedByHim, start); err != nil {
+		k.Fatal(err)
+	}
+	if got, err := k.AccountOfToken(k.Context(), i.refresh.Hash, clientID); err != nil || !got.Revoked {
+		k.Errorf("of a revoked grant: %+v, %v", got, err)
+	}
+	_, err = k.AccountOfToken(k.Context(), i.refresh.Hash, foreignID)
 	k.wants("another client", err, store.ErrNotFound)
-	_, _, err = k.AccountOfToken(k.Context(), i.access.Hash, clientID)
+	_, err = k.AccountOfToken(k.Context(), i.access.Hash, clientID)
 	k.wants("an access token", err, store.ErrNotFound)
-	_, _, err = k.AccountOfToken(k.Context(), k.hash(), clientID)
+	_, err = k.AccountOfToken(k.Context(), k.hash(), clientID)
 	k.wants("an unknown token", err, store.ErrNotFound)
 }
 
@@ -95,7 +115,7 @@ func accountReplaced(k *kit) {
 	before := k.accountOf(first)
 	second := k.withAccount("second", func(c *store.Code) { c.Grant.Identity.Roles = []string{"Mcp.New"} })
 	after := k.accountOf(first)
-	if string(after.Sealed) != "second" || after.Version == before.Version || !reflect.DeepEqual(after, k.accountOf(second)) {
+	if k.sealedOf(first) != "second" || after.Version == before.Version || !reflect.DeepEqual(after, k.accountOf(second)) {
 		k.Errorf("the account is %+v, and was %+v", after, before)
 	}
 	if got := k.identityOf(first); !slices.Equal(got.Roles, []string{"Mcp.New"}) {
@@ -112,8 +132,11 @@ func accountClaimed(k *kit) {
 	i := k.withAccount("sealed", nil)
 	who, until := i.grant.Identity, start.Add(time.Minute)
 	a, err := k.ClaimAccount(k.Context(), who.Tenant, who.Object, until, start)
-	if err != nil || !reflect.DeepEqual(a, k.accountOf(i)) {
+	if sealed := string(a.Sealed); err != nil || sealed != "sealed" {
 		k.Errorf("got %+v, %v", a, err)
+	}
+	if a.Sealed = nil; !reflect.DeepEqual(a, k.accountOf(i)) {
+		k.Errorf("got %+v, want %+v", a, k.accountOf(i))
 	}
 	for _, now := range []time.Time{start, until.Add(-tick)} {
 		_, err = k.ClaimAccount(k.Context(), who.Tenant, who.Object, until.Add(time.Hour), now)
@@ -162,7 +185,7 @@ func accountRenewed(k *kit) {
 		k.Fatal(err)
 	}
 	got := k.accountOf(i)
-	if string(got.Sealed) != "next" || got.Version == a.Version || !got.CheckedAt.Equal(stored(later)) || !got.CheckAt.Equal(stored(later.Add(time.Hour))) {
+	if k.sealedOf(i) != "next" || got.Version == a.Version || !got.CheckedAt.Equal(stored(later)) || !got.CheckAt.Equal(stored(later.Add(time.Hour))) {
 		k.Errorf("the account is %+v", got)
 	}
 	for name, one := range map[string]issued{"the client": i, "another client": same} {
@@ -173,7 +196,7 @@ func accountRenewed(k *kit) {
 	if got := k.identityOf(revoked); !reflect.DeepEqual(got, revoked.grant.Identity) {
 		k.Errorf("a revoked grant has %+v", got)
 	}
-	if got := k.identityOf(stranger); !reflect.DeepEqual(got, stranger.grant.Identity) || string(k.accountOf(stranger).Sealed) != "foreign" {
+	if got := k.identityOf(stranger); !reflect.DeepEqual(got, stranger.grant.Identity) || k.sealedOf(stranger) != "foreign" {
 		k.Errorf("somebody else has %+v", got)
 	}
 	// The claim is over.
@@ -263,8 +286,8 @@ func accountEnded(k *kit) {
 		k.Errorf("what the person allowed is forgotten: %q, %v", scopes, err)
 	}
 	k.wants("somebody else's access token", k.use(stranger.access.Hash, start), nil)
-	if got := k.accountOf(stranger); string(got.Sealed) != "foreign" {
-		k.Errorf("somebody else has %+v", got)
+	if got := k.sealedOf(stranger); got != "foreign" {
+		k.Errorf("somebody else has %q", got)
 	}
 }
 
@@ -276,8 +299,8 @@ func accountEndOvertaken(k *kit) {
 		k.Errorf("ended %q, %v", ids, err)
 	}
 	k.wants("an access token", k.use(second.access.Hash, start), nil)
-	if got := k.accountOf(i); string(got.Sealed) != "second" {
-		k.Errorf("the account is %+v", got)
+	if got := k.sealedOf(i); got != "second" {
+		k.Errorf("%q is sealed", got)
 	}
 	// The same when there was no account in between.
 	a = k.claim(i, start)

@@ -40,7 +40,7 @@ type Store interface {
 	UseAssertion(ctx context.Context, hash store.Hash, expiresAt time.Time) error
 	RememberConsent(ctx context.Context, c store.Consent, now time.Time) error
 	Consented(ctx context.Context, c store.Consent, now time.Time) ([]string, error)
-	AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Grant, store.Account, error)
+	AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Standing, error)
 	ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error)
 	RenewAccount(ctx context.Context, a store.Account, who store.Identity, now time.Time) error
 	ReleaseAccount(ctx context.Context, a store.Account) error

@@ -219,7 +219,7 @@ func gone(k *kit) {
 			return err
 		},
 		"AccountOfToken": func() error {
-			_, _, err := k.AccountOfToken(ctx, i.refresh.Hash, clientID)
+			_, err := k.AccountOfToken(ctx, i.refresh.Hash, clientID)
 			return err
 		},
 		"ClaimAccount": func() error {
