@@ -40,6 +40,7 @@ var loginChecks = []struct {
 		settings: map[string]string{"MICROSOFT_CLIENT_ID": "c0ffee00-0000-4000-8000-00000000dead"},
 	},
 	{name: "an outage between page and callback is temporary", check: goneMeanwhile, alone: true},
+	{name: "a restart between page and callback loses nothing", check: restartedMeanwhile, alone: true},
 }
 
 func TestLogin(t *testing.T) {
@@ -340,6 +341,13 @@ func endsAtMicrosoft(t *testing.T, l login) {
 	if next != nil || page.status != http.StatusBadRequest || !strings.HasPrefix(page.url.String(), l.authority) {
 		t.Errorf("status %d at %s, redirected to %v", page.status, page.url.Host, next)
 	}
+}
+
+func restartedMeanwhile(_ *testing.T, l login) {
+	b, a, callback := l.begun("Ada")
+	l.restart("", nil)
+	page, next := b.get(callback.String())
+	l.completed(a, page, next)
 }
 
 func goneMeanwhile(t *testing.T, l login) {

@@ -24,7 +24,7 @@ var (
 		help:    "It may ask for a managed device, another network or another app. The sign-in log of Microsoft Entra ID shows an administrator which Conditional Access policy it was.",
 	}
 	signInEnded = advice{
-		summary: "Your sign-in with Microsoft has ended, for instance because your password was changed.",
+		summary: "Your sign-in with Microsoft has ended, for instance because your password was changed or you were away for long.",
 		help:    "Start again from your program and sign in anew.",
 	}
 	codeEnded = advice{
@@ -82,7 +82,7 @@ var advices = map[int]advice{
 		summary: "Your account is disabled.",
 		help:    "An administrator can enable it under Users in Microsoft Entra ID.",
 	},
-	50058: signInEnded, 50132: signInEnded, 50133: signInEnded, 50173: signInEnded, 70043: signInEnded,
+	50058: signInEnded, 50132: signInEnded, 50133: signInEnded, 50173: signInEnded, 70043: signInEnded, 700082: signInEnded, 700084: signInEnded,
 	50072: secondFactor, 50074: secondFactor, 50076: secondFactor, 50079: secondFactor, 50158: secondFactor,
 	50105: {
 		summary: "Your account is not assigned to this application in Microsoft Entra ID.",
@@ -98,7 +98,7 @@ var advices = map[int]advice{
 	65001: adminConsent, 90094: adminConsent,
 	65004: {
 		summary: "You did not agree to what the application asks of Microsoft.",
-		help:    "Start again and accept, if you want to use the gateway. It asks for your name and address only.",
+		help:    "Start again and accept, if you want to use the gateway. It asks for your name and address, and to ask again later whether you may still come in.",
 	},
 	50196: {
 		kind:    KindUnavailable,
