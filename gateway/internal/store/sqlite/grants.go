@@ -110,7 +110,7 @@ var collections = []struct {
 	{keepDead, writing("collect refresh tokens of revoked grants", `DELETE FROM refresh_tokens WHERE hash IN
 		(SELECT r.hash FROM grants g JOIN refresh_tokens r ON r.grant_id = g.id WHERE g.revoked_at < ? LIMIT ?)`)},
 	{keepDead, writing("collect accounts", `DELETE FROM accounts WHERE rowid IN
-		(SELECT a.rowid FROM accounts a WHERE a.checked_at < ?1 AND NOT EXISTS (SELECT 1 FROM grants g
+		(SELECT a.rowid FROM accounts a WHERE a.checked_at < ?1 AND NOT EXISTS (SELECT 1 FROM grants g INDEXED BY grants_by_person
 			WHERE g.identity ->> 'tid' = a.tenant AND g.identity ->> 'oid' = a.object AND g.revoked_at IS NULL AND g.expires_at >= ?1) LIMIT ?2)`)},
 	{keepDead, writing("collect grants", `DELETE FROM grants WHERE id IN
 		(SELECT g.id FROM grants g WHERE (g.expires_at < ?1 OR g.revoked_at < ?1)
