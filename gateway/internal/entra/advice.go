@@ -145,7 +145,8 @@ var advices = map[int]advice{
 		summary: "The gateway's client secret has expired.",
 		help:    "An administrator can make a new one under Certificates & secrets of the app registration, set MICROSOFT_CLIENT_SECRET to its Value, and restart the gateway.",
 	},
-	900144: badRequest, 900561: badRequest, 9002313: badRequest,
+	28000: badRequest, 28003: badRequest, 90009: badRequest, 700054: badRequest, 900144: badRequest, 900561: badRequest,
+	9002313: badRequest, 9010010: badRequest,
 	9002325: registeredAsSPA, 9002327: registeredAsSPA,
 }
 
