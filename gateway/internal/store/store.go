@@ -298,6 +298,19 @@ type Consent struct {
 	ExpiresAt time.Time
 }
 
+// Session is one in which somebody is signed in at Microsoft, in one browser, and
+// that the gateway remembers something by.
+type Session struct {
+	// Tenant is where the person is signed in, a lower-case GUID.
+	Tenant string
+	// ID is the hash of what Microsoft calls the session (claim sid).
+	ID Hash
+	// ExpiresAt is when what is remembered by it is over.
+	ExpiresAt time.Time
+	// EndedAt is zero until the person signs out at Microsoft.
+	EndedAt time.Time
+}
+
 // Event is one row of the audit trail.
 type Event struct {
 	// ID orders events; given by the store.
@@ -395,6 +408,16 @@ type Event struct {
 //	Consented(ctx, Consent, now) ([]string, error)
 //	    the scopes remembered for person, client and redirect URI, in the order
 //	    in which they came; none if there are none or they are expired.
+//	RememberSession(ctx, Session, began time.Time) error
+//	    stores a session of a sign-in that began then, or lengthens it; one that
+//	    ended before it began lives again. ErrRevoked, without side effects: it
+//	    ended since. EndedAt is ignored.
+//	Session(ctx, tenant string, id Hash, now) (Session, error)
+//	    read only, also ended ones; ErrNotFound.
+//	EndSession(ctx, tenant string, id Hash, now) error
+//	    ends a session; an empty tenant stands for any. Idempotent, and the last
+//	    time counts. ErrNotFound, without side effects: none is remembered, so what
+//	    a stranger invents takes no space.
 //	AccountOfToken(ctx, Hash, clientID string) (Standing, error)
 //	    read only: of a client's refresh token of any generation, of a grant that is
 //	    live or not. ErrNotFound: unknown token or other client.
@@ -419,7 +442,7 @@ type Event struct {
 //	    ascending by ID.
 //	Collect(ctx, now) (int, error)
 //	    deletes what has been dead for more than 24 h: expired logins, codes,
-//	    consents and tokens, tokens of revoked grants, then ended grants without tokens,
+//	    consents, sessions and tokens, tokens of revoked grants, then ended grants without tokens,
 //	    and accounts not checked since whose person has no live grant. What a program
 //	    could pile up in a day goes after an hour: devices that were not approved, assertions, and the grants that clients had
 //	    for themselves with their tokens. It only frees space, so it may do that in parts. Audit rows stay.

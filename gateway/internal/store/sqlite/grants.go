@@ -94,6 +94,8 @@ var collections = []struct {
 		(SELECT hash FROM devices WHERE expires_at < ? LIMIT ?)`)},
 	{keepDead, writing("collect consents", `DELETE FROM consents WHERE rowid IN
 		(SELECT rowid FROM consents WHERE expires_at < ? LIMIT ?)`)},
+	{keepDead, writing("collect sessions", `DELETE FROM sessions WHERE (id, tenant) IN
+		(SELECT id, tenant FROM sessions WHERE expires_at < ? LIMIT ?)`)},
 	{keepPiled, writing("collect assertions", `DELETE FROM assertions WHERE hash IN
 		(SELECT hash FROM assertions WHERE expires_at < ? LIMIT ?)`)},
 	{keepPiled, writing("collect access tokens of clients' own grants", `DELETE FROM access_tokens WHERE hash IN

@@ -140,7 +140,7 @@ func TestOpenRefuses(t *testing.T) {
 		prepare func(t *testing.T, path string)
 		want    string
 	}{
-		{name: "a schema newer than the program", want: "its schema is version 9001 and this program knows only up to 5: run the version that wrote it, or a newer one",
+		{name: "a schema newer than the program", want: "its schema is version 9001 and this program knows only up to 6: run the version that wrote it, or a newer one",
 			prepare: func(t *testing.T, path string) {
 				openAndClose(t, path)
 				execute(t, raw(t, path), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9001, 1)`)

@@ -40,6 +40,9 @@ type Store interface {
 	UseAssertion(ctx context.Context, hash store.Hash, expiresAt time.Time) error
 	RememberConsent(ctx context.Context, c store.Consent, now time.Time) error
 	Consented(ctx context.Context, c store.Consent, now time.Time) ([]string, error)
+	RememberSession(ctx context.Context, session store.Session, began time.Time) error
+	Session(ctx context.Context, tenant string, id store.Hash, now time.Time) (store.Session, error)
+	EndSession(ctx context.Context, tenant string, id store.Hash, now time.Time) error
 	AccountOfToken(ctx context.Context, hash store.Hash, clientID string) (store.Standing, error)
 	ClaimAccount(ctx context.Context, tenant, object string, until, now time.Time) (store.Account, error)
 	RenewAccount(ctx context.Context, a store.Account, who store.Identity, now time.Time) error
@@ -98,6 +101,11 @@ func Run(t *testing.T, open Opener) {
 		{"a consent is remembered for its person, client and redirect URI", consentRemembered},
 		{"consents at the same time add up", consentRace},
 		{"an administrator's revocation forgets consents", consentForgotten},
+		{"a session is remembered until it is over", sessionRemembered},
+		{"a session ends, for whom it is of", sessionEnded},
+		{"the end of a session that nobody remembers leaves nothing", sessionUnknown},
+		{"a sign-in that was under way does not bring an ended session back", sessionOvertaken},
+		{"of 64 sign-ins beside the end of their session none outlives it", sessionRace},
 		{"an account belongs to the person of a refresh token", accountOfToken},
 		{"the account of the last sign-in takes the place of the one before", accountReplaced},
 		{"an account is claimed by one, for a while", accountClaimed},
