@@ -57,10 +57,9 @@ func parseEndpoints(body []byte, authority *url.URL, tenant string) (endpoints, 
 		// Microsoft does not send this; a proxy's page is in the way.
 		return endpoints{}, unavailable(fmt.Errorf("read the metadata document: %w", err))
 	}
-	rest, foundAuthority := strings.CutPrefix(doc.Issuer, authority.String()+"/")
-	id, foundVersion := strings.CutSuffix(rest, "/v2.0")
+	id, ok := tenantOf(doc.Issuer, authority)
 	switch {
-	case !foundAuthority || !foundVersion || !isGUID(id):
+	case !ok:
 		return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("the metadata document's issuer is %q and not %s/{tenant GUID}/v2.0", doc.Issuer, authority))
 	case isGUID(tenant) && id != tenant:
 		return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("the metadata document is for tenant %s and not for %s", id, tenant))
@@ -75,6 +74,25 @@ func parseEndpoints(body []byte, authority *url.URL, tenant string) (endpoints, 
 		}
 	}
 	return endpoints{tenant: id, issuer: doc.Issuer, authorize: doc.Authorize, token: doc.Token, keys: doc.Keys}, nil
+}
+
+// tenantOf takes the tenant's GUID out of an issuer of v2.0 tokens.
+func tenantOf(issuer string, authority *url.URL) (string, bool) {
+	rest, foundAuthority := strings.CutPrefix(issuer, authority.String()+"/")
+	id, foundVersion := strings.CutSuffix(rest, "/v2.0")
+	return id, foundAuthority && foundVersion && isGUID(id)
+}
+
+// TenantOf returns the tenant that an issuer stands for, and whether its people
+// may sign in here. It asks nobody: where the tenant is configured by a domain,
+// any tenant of the authority may be the one, and whoever needs more looks for
+// what a sign-in has left.
+func (p *Provider) TenantOf(issuer string) (tenant string, ok bool) {
+	id, ok := tenantOf(issuer, p.authority)
+	if !ok || id == personalTenant || isGUID(p.tenant) && id != p.tenant {
+		return "", false
+	}
+	return id, true
 }
 
 // document fetches one of Microsoft's public documents.

@@ -180,7 +180,14 @@ type SignIn struct {
 	Refresh secret.Value
 	// Incomplete: Microsoft could not be asked for all of it, and should be soon.
 	Incomplete bool
+	// Session is Microsoft's name for the session in the browser (claim sid,
+	// OpenID Connect Front-Channel Logout 1.0 §3), at most MaxSession bytes; empty
+	// if the application does not ask for that optional claim.
+	Session string
 }
+
+// MaxSession bounds the name of a session, in bytes.
+const MaxSession = 256
 
 // Exchange redeems the code that came back for req and returns who signed in
 // (RFC 6749 §4.1.3). The error is an *Error.
@@ -231,7 +238,7 @@ func (p *Provider) signIn(ctx context.Context, form url.Values, now time.Time, a
 		if err != nil {
 			return SignIn{}, err
 		}
-		who, err := p.verify(ctx, at, answer.IDToken, now, accept)
+		in, err := p.verify(ctx, at, answer.IDToken, now, accept)
 		if failure, ok := errors.AsType[*Error](err); ok && failure.Kind == KindUnavailable {
 			// The keys could not be fetched. The refresh token that was redeemed may be
 			// good no longer, so the next one must not be lost.
@@ -240,7 +247,7 @@ func (p *Provider) signIn(ctx context.Context, form url.Values, now time.Time, a
 		if err != nil {
 			return SignIn{}, err
 		}
-		in := SignIn{Identity: who, Refresh: secret.New(answer.RefreshToken)}
+		in.Refresh = secret.New(answer.RefreshToken)
 		p.resolveGroups(ctx, &in, answer.AccessToken)
 		return in, nil
 	}()

@@ -28,7 +28,7 @@ const (
 
 // verify checks the ID token as OpenID Connect Core §3.1.3.7 and Microsoft's
 // rules for claims ask, and reads who it is about. accept has the last word.
-func (p *Provider) verify(ctx context.Context, at endpoints, raw string, now time.Time, accept func(who store.Identity, nonce string) error) (store.Identity, error) {
+func (p *Provider) verify(ctx context.Context, at endpoints, raw string, now time.Time, accept func(who store.Identity, nonce string) error) (SignIn, error) {
 	keys := &tokenKeys{p: p, at: at, now: now}
 	token, err := oidc.NewVerifier(at.issuer, keys, &oidc.Config{
 		ClientID: p.clientID, SupportedSigningAlgs: []string{oidc.RS256},
@@ -37,20 +37,20 @@ func (p *Provider) verify(ctx context.Context, at endpoints, raw string, now tim
 		SkipExpiryCheck: true,
 	}).Verify(ctx, raw)
 	if keys.err != nil {
-		return store.Identity{}, keys.err
+		return SignIn{}, keys.err
 	}
 	if err != nil {
-		return store.Identity{}, misconfigured(codeToken, err)
+		return SignIn{}, misconfigured(codeToken, err)
 	}
 	var c claims
 	if err := token.Claims(&c); err != nil {
-		return store.Identity{}, misconfigured(codeToken, err)
+		return SignIn{}, misconfigured(codeToken, err)
 	}
 	who := c.identity(at.issuer)
 	if err := errors.Join(p.checkParties(token, c, at.tenant), checkTimes(token.Expiry, c.NotBefore, now), accept(who, token.Nonce)); err != nil {
-		return store.Identity{}, misconfigured(codeToken, err)
+		return SignIn{}, misconfigured(codeToken, err)
 	}
-	return who, nil
+	return SignIn{Identity: who, Session: c.session()}, nil
 }
 
 // claims are those of a v2.0 ID token that count here.
@@ -66,6 +66,8 @@ type claims struct {
 	IdentityProvider string   `json:"idp"`
 	Roles            []string `json:"roles"`
 	Groups           []string `json:"groups"`
+	// Session is opaque, and nobody is kept out for it.
+	Session json.RawMessage `json:"sid"`
 	// Account is 1 for a guest, as a number or as a string.
 	Account json.RawMessage `json:"acct"`
 	// HasGroups and ClaimNames say that the groups are too many to list.
@@ -136,6 +138,15 @@ func (c claims) identity(issuer string) store.Identity {
 		}
 	}
 	return who
+}
+
+// session is empty also if it cannot be one of Microsoft's, which are GUIDs.
+func (c claims) session() string {
+	var id string
+	if json.Unmarshal(c.Session, &id) != nil || len(id) > MaxSession {
+		return ""
+	}
+	return id
 }
 
 // groupsUnknown: above its limit Microsoft sends a reference in place of the
