@@ -48,6 +48,7 @@ type signIn struct {
 	redirectURI string
 	nonce       string
 	challenge   string
+	session     string // empty where nobody needs to know
 	issuedAt    time.Time
 	redeemed    bool
 }
@@ -196,12 +197,12 @@ func (s *Sim) finishSignIn(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, r, req, s.callbackError(r, f))
 		return
 	}
-	s.answer(w, r, req, url.Values{"code": {s.issueCode(req, user)}, "session_state": {newGUID()}})
+	s.answer(w, r, req, url.Values{"code": {s.issueCode(req, user, s.enterSession(w, r, req.app))}, "session_state": {newGUID()}})
 }
 
 // issueCode remembers the sign-in until its code is redeemed, and forgets those
 // that nobody came for.
-func (s *Sim) issueCode(req authorizeRequest, user *User) string {
+func (s *Sim) issueCode(req authorizeRequest, user *User, session string) string {
 	code := "1." + randomText(codeBytes)
 	now := s.now()
 	s.mu.Lock()
@@ -210,7 +211,7 @@ func (s *Sim) issueCode(req authorizeRequest, user *User) string {
 	maps.DeleteFunc(s.codes, func(_ string, old *signIn) bool { return now.Sub(old.issuedAt) > 6*codeLifetime })
 	s.codes[code] = &signIn{
 		at: req.at, app: req.app, user: user, scopes: req.scopes, redirectURI: req.redirectURI,
-		nonce: req.nonce, challenge: req.challenge, issuedAt: now,
+		nonce: req.nonce, challenge: req.challenge, session: session, issuedAt: now,
 	}
 	return code
 }

@@ -65,6 +65,11 @@ type App struct {
 	GroupClaims bool
 	// AcctClaim adds the optional claim acct: 0 member, 1 guest.
 	AcctClaim bool
+	// SessionClaim adds the optional claim sid: the session in the browser.
+	SessionClaim bool
+	// LogoutURL is what a browser is made to load when somebody signs out who was
+	// signed in to the app in it ("Front-channel logout URL"); empty: nothing.
+	LogoutURL string
 }
 
 // Secret is a client secret; zero ExpiresAt never expires.
@@ -110,6 +115,7 @@ func newDirectory(o Options) (directory, error) {
 		for _, uri := range slices.Concat(a.RedirectURIs, a.PublicRedirectURIs) {
 			check(registrable(uri), "app %q cannot register redirect URI %q", a.ClientID, uri)
 		}
+		check(a.LogoutURL == "" || registrable(a.LogoutURL), "app %q cannot register logout URL %q", a.ClientID, a.LogoutURL)
 		d.apps[a.ClientID] = &a
 	}
 	return d, errors.Join(problems...)

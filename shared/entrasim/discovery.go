@@ -69,6 +69,7 @@ func (s *Sim) discovery(w http.ResponseWriter, r *http.Request) {
 		Scopes:                []string{"openid", "profile", "email", "offline_access"},
 		Issuer:                issuer(base, tenantID),
 		AuthorizationEndpoint: root + "/oauth2/v2.0/authorize",
+		EndSessionEndpoint:    root + "/oauth2/v2.0/logout",
 		HTTPLogout:            true,
 		FrontchannelLogout:    true,
 		Claims: []string{
@@ -81,11 +82,10 @@ func (s *Sim) discovery(w http.ResponseWriter, r *http.Request) {
 		GraphHost:          "graph.microsoft.com",
 		// The rest is not simulated. It stays on this authority, where a caller
 		// is answered 404 and recorded, and never reaches the real Microsoft.
-		UserinfoEndpoint:   base + "/oidc/userinfo",
-		DeviceEndpoint:     root + "/oauth2/v2.0/devicecode",
-		EndSessionEndpoint: root + "/oauth2/v2.0/logout",
-		KerberosEndpoint:   root + "/kerberos",
-		RBACURL:            base + "/rbac",
+		UserinfoEndpoint: base + "/oidc/userinfo",
+		DeviceEndpoint:   root + "/oauth2/v2.0/devicecode",
+		KerberosEndpoint: root + "/kerberos",
+		RBACURL:          base + "/rbac",
 	})
 }
 

@@ -79,3 +79,23 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// Whatever is asked, a sign-out leads to a registered address or nowhere.
+func FuzzSignOut(f *testing.F) {
+	handler := fuzzHandler(f)
+	f.Add(url.Values{"post_logout_redirect_uri": {redirectURI}, "state": {"a&b"}}.Encode())
+	f.Add("post_logout_redirect_uri=https://localhost:8788@evil.example/callback&state=x")
+	f.Add("post_logout_redirect_uri=javascript:alert(1)")
+	f.Add("state=%zz")
+	f.Fuzz(func(t *testing.T, query string) {
+		path := "/" + entrasim.DemoTenant + "/oauth2/v2.0/logout"
+		rec := send(handler, http.MethodGet, &url.URL{Path: path, RawQuery: query}, "", "")
+		_, rest, leads := strings.Cut(rec.Body.String(), `href="`)
+		if leads && !strings.HasPrefix(rest, "http://localhost:") && !strings.HasPrefix(rest, "http://localhost/callback") {
+			t.Errorf("%q leads to %.60s", query, rest)
+		}
+		if rec.Header().Get("Location") != "" || strings.Contains(rec.Body.String(), "<script") {
+			t.Errorf("%q: %v %s", query, rec.Header(), rec.Body)
+		}
+	})
+}

@@ -96,6 +96,7 @@ func idTokenClaims(base string, in signIn, now time.Time) map[string]any {
 	put("email", u.Email, email)
 	put("nonce", in.nonce, true)
 	put("idp", u.HomeIDP, true)
+	put("sid", in.session, app.SessionClaim)
 	if app.AcctClaim {
 		claims["acct"] = 0
 		if u.HomeIDP != "" {

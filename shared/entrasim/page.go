@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 //go:embed templates
@@ -78,6 +79,24 @@ func (s *Sim) writeFormPost(w http.ResponseWriter, r *http.Request, action strin
 	}{action, fields})
 }
 
+// writeSignOutPage loads what must hear of the sign-out in frames. The page is
+// left by a link: nobody knows when all of them have been loaded.
+func (s *Sim) writeSignOutPage(w http.ResponseWriter, r *http.Request, frames []*url.URL, back string) {
+	policy := pagePolicy
+	if len(frames) > 0 {
+		var origins strings.Builder
+		for _, u := range frames {
+			origins.WriteString(" " + u.Scheme + "://" + u.Host)
+		}
+		policy += "; frame-src" + origins.String()
+	}
+	w.Header().Set("Content-Security-Policy", policy)
+	writePage(w, r, http.StatusOK, "signout.html", struct {
+		Frames []*url.URL
+		Back   string
+	}{frames, back})
+}
+
 func writePage(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
 	var body bytes.Buffer
 	if err := templates.ExecuteTemplate(&body, name, data); err != nil {
@@ -88,7 +107,9 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, name string, 
 	commonHeaders(h, r)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store, no-cache")
-	h.Set("Content-Security-Policy", pagePolicy)
+	if h.Get("Content-Security-Policy") == "" {
+		h.Set("Content-Security-Policy", pagePolicy)
+	}
 	h.Set("Referrer-Policy", "same-origin") // the address has state and nonce in it
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())

@@ -1,7 +1,7 @@
 // Package entrasim is a simulated Microsoft Entra ID, for tests and for the
 // development stack. It owns the shapes that Microsoft's v2.0 endpoints have on
 // the wire for applications that sign people in: discovery, keys, authorize with
-// a page to pick a person, token, and the errors of each. It is stricter than
+// a page to pick a person, token, sign-out, and the errors of each. It is stricter than
 // Microsoft: what a correct client would never send is refused and recorded
 // (Sim.Violations). Microsoft's own library for Go is held against it, in the
 // tests of the gateway's package entra.
@@ -66,6 +66,7 @@ type Sim struct {
 	keyCount   int
 	codes      map[string]*signIn
 	refresh    map[string]*signIn
+	sessions   map[string]*session // by the claim sid
 	oneTime    bool                // refresh tokens are
 	revoked    map[*User]time.Time // what they were given before is refused
 	disabled   map[*User]bool
@@ -85,7 +86,7 @@ func New(o Options) (*Sim, error) {
 	s := &Sim{
 		dir: dir, now: o.Now, logger: o.Logger,
 		published: make(map[*Key]bool), planned: make(map[endpoint][]Outcome),
-		codes: make(map[string]*signIn), refresh: make(map[string]*signIn),
+		codes: make(map[string]*signIn), refresh: make(map[string]*signIn), sessions: make(map[string]*session),
 		revoked: make(map[*User]time.Time), disabled: make(map[*User]bool), access: make(map[string]graphAccess),
 	}
 	if s.now == nil {
@@ -119,6 +120,8 @@ func (s *Sim) routes() http.Handler {
 	mux.Handle("POST /{tenant}/oauth2/v2.0/authorize",
 		http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.finishSignIn)))
 	mux.HandleFunc("/{tenant}/oauth2/v2.0/token", s.token)
+	mux.HandleFunc("GET /{tenant}/oauth2/v2.0/logout", s.signOut)
+	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/logout", s.signOut)
 	// Microsoft Graph, which has a host of its own.
 	mux.HandleFunc("GET /v1.0/me", s.onGraph(s.me))
 	mux.HandleFunc("GET /v1.0/me/transitiveMemberOf/microsoft.graph.group", s.onGraph(s.memberOf))
