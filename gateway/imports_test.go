@@ -36,14 +36,16 @@ var arrows = []struct {
 	{"cmd/mcp-gateway", "internal/app internal/config internal/admin internal/keyring"},
 	// app builds all the others and alone turns the configuration into theirs.
 	{"internal/app", "internal/config internal/admin internal/authserver internal/mcphttp internal/resource internal/limit internal/grant" +
-		" internal/client internal/token internal/account internal/entra internal/catalog internal/access internal/audit internal/store/sqlite" +
+		" internal/client internal/token internal/account internal/entra internal/session internal/catalog internal/access internal/audit internal/store/sqlite" +
 		" internal/keyring internal/page internal/route internal/store"},
 	{"internal/config", ""},
 	// The edges: what a client, a browser or an administrator talks to.
 	{"internal/admin", "internal/client internal/audit internal/store internal/keyring"},
-	{"internal/authserver", "internal/grant internal/client internal/token internal/entra internal/audit internal/store internal/keyring internal/page internal/route"},
+	{"internal/authserver", "internal/grant internal/client internal/token internal/entra internal/session internal/audit internal/store internal/keyring internal/page internal/route"},
 	{"internal/mcphttp", "internal/client internal/access internal/audit internal/store internal/keyring"},
-	// The guards: what stands before an edge.
+	// The guards: what stands before an edge. A session also has the one page on
+	// which Microsoft ends it.
+	{"internal/session", "internal/store internal/page internal/route"},
 	{"internal/resource", "internal/access internal/store"},
 	{"internal/limit", ""},
 	{"internal/route", ""},

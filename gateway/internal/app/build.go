@@ -22,6 +22,7 @@ import (
 	"mcp-gateway/gateway/internal/limit"
 	"mcp-gateway/gateway/internal/mcphttp"
 	"mcp-gateway/gateway/internal/route"
+	"mcp-gateway/gateway/internal/session"
 	"mcp-gateway/gateway/internal/store/sqlite"
 	"mcp-gateway/gateway/internal/token"
 	"mcp-gateway/shared/buildinfo"
@@ -88,6 +89,11 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 		Interval: cfg.Microsoft.RecheckInterval, Grace: cfg.Microsoft.OutageGrace,
 		Login: login, Store: db, Ring: ring, Tokens: tokens, Logger: logger,
 	})
+	limits := limits(cfg.HTTP, addresses)
+	sessions := session.New(session.Config{
+		Store: db, TenantOf: login.TenantOf, MaxID: entra.MaxSession, AuthorityOrigin: cfg.Microsoft.AuthorityHost,
+		Limit: limits.Authorize, Logger: logger,
+	})
 	auth, err := authserver.New(authserver.Config{
 		PublicURL: cfg.PublicURL, AuthorityOrigin: cfg.Microsoft.AuthorityHost,
 		Lifetimes: authserver.Lifetimes{
@@ -95,7 +101,7 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 			Grant: cfg.Tokens.RefreshAbsolute, Unchecked: min(account.Unchecked, cfg.Tokens.RefreshAbsolute), Consented: consentTime,
 		},
 		Scopes: pageScopes(cfg.Scopes), Introspection: len(cfg.ResourceServers) > 0, DeviceSignIn: cfg.Clients.DeviceSignIn,
-		Clients: clients, Login: login, Accounts: accounts, Store: db, Devices: db, Ring: ring, Audit: trail, Address: addresses.Of, Logger: logger,
+		Clients: clients, Login: login, Accounts: accounts, Sessions: sessions, Store: db, Devices: db, Ring: ring, Audit: trail, Address: addresses.Of, Logger: logger,
 		Grants: grant.NewDispatcher(grant.Config{
 			Issuer: cfg.PublicURL, Scope: authserver.ScopeMCP, ResourceServers: resourceServers(cfg.ResourceServers),
 			ClientCredentials: slices.ContainsFunc(cfg.RegisteredClients, config.RegisteredClient.ActsForItself),
@@ -103,7 +109,7 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 			Devices:    devices(cfg, db),
 			IsResource: func(r string) bool { return authserver.IsResource(cfg.PublicURL, r) },
 		}),
-		Limits: limits(cfg.HTTP, addresses),
+		Limits: limits,
 	})
 	if err != nil {
 		return gateway{}, err
@@ -121,7 +127,7 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 	if err != nil {
 		return gateway{}, err
 	}
-	routes := slices.Concat(auth.Routes(), transports(cfg, mcp, tokens, logger), plainRoutes(cfg, public.Host, db))
+	routes := slices.Concat(auth.Routes(), sessions.Routes(), transports(cfg, mcp, tokens, logger), plainRoutes(cfg, public.Host, db))
 	mux, err := route.Mux(routes)
 	if err != nil {
 		return gateway{}, err

@@ -32,6 +32,7 @@ var served = map[string][]string{
 	"client":          {"POST /device_authorization", "POST /register", "POST /revoke", "POST /token"},
 	"resource server": {"POST /introspect"},
 	"browser":         {"GET /authorize", "GET /callback", "GET /device", "POST /consent", "POST /device"},
+	"microsoft":       {"GET /logout/microsoft"},
 	"token":           {"/mcp", "/mcp/{$}", "/sse", "/sse/{$}", "/sse/messages"},
 }
 
@@ -61,6 +62,10 @@ var proofs = map[string]func(stranger) string{
 	"browser": func(s stranger) string {
 		return expect(s.answer.Header.Get("Access-Control-Allow-Origin") == "" && len(s.answer.Cookies()) == 0 &&
 			(s.method == http.MethodGet || s.answer.StatusCode == http.StatusForbidden), "was not refused")
+	},
+	// It knows no session.
+	"microsoft": func(s stranger) string {
+		return expect(s.answer.StatusCode == http.StatusBadRequest && s.answer.Header.Get("Access-Control-Allow-Origin") == "", "was not refused")
 	},
 	"token": func(s stranger) string {
 		return expect(s.answer.StatusCode == http.StatusForbidden, "a page of another site was not refused")

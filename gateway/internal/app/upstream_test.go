@@ -90,7 +90,9 @@ type simulator struct {
 
 func startSimulator(t *testing.T, url string) *simulator {
 	t.Helper()
-	sim, err := entrasim.New(entrasim.Demo(entrasim.DemoClientID, demoSecret, url+"/callback"))
+	o := entrasim.Demo(entrasim.DemoClientID, demoSecret, url+"/callback")
+	o.Apps[0].SessionClaim, o.Apps[0].LogoutURL = true, url+"/logout/microsoft"
+	sim, err := entrasim.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -253,7 +253,7 @@ func (s *Server) startLogin(r *http.Request, login loginSecrets, browser store.H
 	if err != nil {
 		return "", err
 	}
-	login.Nonce, login.Verifier = upstream.Nonce, upstream.Verifier
+	login.Nonce, login.Verifier, login.Began = upstream.Nonce, upstream.Verifier, now
 	plain, err := json.Marshal(login)
 	if err != nil {
 		return "", err

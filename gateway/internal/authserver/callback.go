@@ -15,6 +15,7 @@ import (
 	"mcp-gateway/gateway/internal/entra"
 	"mcp-gateway/gateway/internal/keyring"
 	"mcp-gateway/gateway/internal/page"
+	"mcp-gateway/gateway/internal/session"
 	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/gateway/internal/token"
 	"mcp-gateway/shared/oauth"
@@ -90,21 +91,43 @@ func (s *Server) resume(r *http.Request, query url.Values, parseErr error, now t
 	return secrets, nil
 }
 
-// errNotConsented: nobody was asked, and the person who signed in has not consented,
-// or not any longer.
-var errNotConsented = errors.New("the person who signed in has not consented")
+var (
+	// errNotConsented: nobody was asked, and the person who signed in has not
+	// consented, or not any longer.
+	errNotConsented = errors.New("the person who signed in has not consented")
+	// errSignedOut: the session of the sign-in is over before the sign-in is.
+	errSignedOut = errors.New("the person has signed out at Microsoft meanwhile")
+)
+
+// exchange redeems Microsoft's code. Nobody is signed in who has signed out there
+// since they were sent there, as far as the gateway was told.
+func (s *Server) exchange(r *http.Request, upstreamCode string, login loginSecrets, now time.Time) (entra.SignIn, error) {
+	in, err := s.cfg.Login.Exchange(r.Context(), upstreamCode, entra.AuthRequest{Nonce: login.Nonce, Verifier: login.Verifier}, now)
+	if err != nil {
+		return entra.SignIn{}, err
+	}
+	now = time.Now()
+	ended, err := s.cfg.Sessions.EndedSince(r.Context(), session.ID{Tenant: in.Tenant, Name: in.Session}, login.Began, now)
+	if err != nil || !ended {
+		return in, err
+	}
+	if err := s.record(r, audit.KindLogin, audit.OutcomeDenied, "signed_out", login.Request, in.Identity, now); err != nil {
+		return entra.SignIn{}, err
+	}
+	return entra.SignIn{}, errSignedOut
+}
 
 // finish completes the login at Microsoft and returns the client's answer: a
 // code (RFC 6749 §4.1.2). The login is in the audit trail before it.
 func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode string, login loginSecrets, now time.Time) (string, error) {
-	in, err := s.cfg.Login.Exchange(r.Context(), upstreamCode,
-		entra.AuthRequest{Nonce: login.Nonce, Verifier: login.Verifier}, now)
+	in, err := s.exchange(r, upstreamCode, login, now)
 	if err != nil {
 		return "", err
 	}
 	// Microsoft took its time: the code's lifetime starts now.
 	identity, now := in.Identity, time.Now()
-	if err := s.checkConsent(r, login, identity, now); err != nil {
+	who := s.personIn(in, now)
+	if err := s.checkConsent(r, login, who, now); err != nil {
 		return "", err
 	}
 	code := token.NewCode()
@@ -121,7 +144,7 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, upstreamCode str
 	if err := s.record(r, audit.KindLogin, audit.OutcomeOK, "", req, identity, now); err != nil {
 		return "", err
 	}
-	if err := s.rememberConsent(w, r, login, identity, now); err != nil {
+	if err := s.rememberConsent(w, r, login, who, now); err != nil {
 		return "", err
 	}
 	return req.target(s.cfg.PublicURL).with([2]string{"code", code}), nil
@@ -147,7 +170,7 @@ func (s *Server) newCode(req authorizationRequest, hash store.Hash, in entra.Sig
 
 // checkConsent makes sure that it was this person who consented, if nobody was
 // asked, and that it still holds: an administrator may have ended it meanwhile.
-func (s *Server) checkConsent(r *http.Request, login loginSecrets, who store.Identity, now time.Time) error {
+func (s *Server) checkConsent(r *http.Request, login loginSecrets, who person, now time.Time) error {
 	before := login.Consented
 	if before == nil {
 		return nil
@@ -155,7 +178,7 @@ func (s *Server) checkConsent(r *http.Request, login loginSecrets, who store.Ide
 	if before.Tenant != who.Tenant || before.Object != who.Object {
 		return errNotConsented
 	}
-	allowed, err := s.cfg.Store.Consented(r.Context(), login.Request.consentOf(*before), now)
+	allowed, err := s.allowed(r.Context(), login.Request, *before, now)
 	if err != nil {
 		return err
 	}
@@ -167,17 +190,23 @@ func (s *Server) checkConsent(r *http.Request, login loginSecrets, who store.Ide
 
 // rememberConsent spares the person the question the next time. It comes after the
 // code, which is refused to who is disabled: what they allow is not remembered.
-func (s *Server) rememberConsent(w http.ResponseWriter, r *http.Request, login loginSecrets, who store.Identity, now time.Time) error {
+func (s *Server) rememberConsent(w http.ResponseWriter, r *http.Request, login loginSecrets, who person, now time.Time) error {
 	if !login.Request.Remember {
 		return nil
 	}
 	if login.Consented == nil {
-		consent := login.Request.consentOf(person{Tenant: who.Tenant, Object: who.Object, Expires: now.Add(s.cfg.Lifetimes.Consented)})
-		if err := s.cfg.Store.RememberConsent(r.Context(), consent, now); err != nil {
+		if err := s.cfg.Store.RememberConsent(r.Context(), login.Request.consentOf(who), now); err != nil {
 			return err
 		}
 	}
-	return s.setPerson(w, r, who, now)
+	err := s.cfg.Sessions.Remember(r.Context(), who.session(), login.Began, who.Expires)
+	if errors.Is(err, store.ErrRevoked) {
+		return nil // they signed out in this moment
+	}
+	if err != nil {
+		return err
+	}
+	return s.setPerson(w, r, who)
 }
 
 // failed tells the person why the sign-in did not succeed and offers the
@@ -185,6 +214,10 @@ func (s *Server) rememberConsent(w http.ResponseWriter, r *http.Request, login l
 func (s *Server) failed(w http.ResponseWriter, r *http.Request, req authorizationRequest, err error, now time.Time) {
 	if errors.Is(err, store.ErrDisabled) {
 		s.disabled(w, r, req)
+		return
+	}
+	if errors.Is(err, errSignedOut) {
+		s.signedOut(w, r, req)
 		return
 	}
 	upstream, ok := errors.AsType[*entra.Error](err)
@@ -223,6 +256,18 @@ func (s *Server) disabled(w http.ResponseWriter, r *http.Request, req authorizat
 	page.WriteFailure(w, page.Failure{
 		Status: http.StatusForbidden, Title: "You cannot sign in here at the moment", Summary: summary,
 		Help:   "Signing in again does not change that. Ask your administrator to enable it.",
+		Return: s.back(req, oauth.CodeAccessDenied, summary), Client: req.ClientName,
+	})
+}
+
+// signedOut tells a person who signed out while a sign-in was under way that both
+// cannot be.
+func (s *Server) signedOut(w http.ResponseWriter, r *http.Request, req authorizationRequest) {
+	s.cfg.Logger.InfoContext(r.Context(), "sign-in refused: signed out meanwhile", slog.String("client", client.Fingerprint(req.ClientID)))
+	const summary = "You signed out at Microsoft before this sign-in was finished."
+	page.WriteFailure(w, page.Failure{
+		Status: http.StatusForbidden, Title: "You have signed out", Summary: summary,
+		Help:   "Start again from your program if you want to sign in.",
 		Return: s.back(req, oauth.CodeAccessDenied, summary), Client: req.ClientName,
 	})
 }

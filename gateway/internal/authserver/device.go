@@ -198,7 +198,7 @@ func (s *Server) finishDevice(w http.ResponseWriter, r *http.Request, upstreamCo
 	req, err := login.Request, upstreamErr
 	var in entra.SignIn
 	if err == nil {
-		in, err = s.cfg.Login.Exchange(r.Context(), upstreamCode, entra.AuthRequest{Nonce: login.Nonce, Verifier: login.Verifier}, now)
+		in, err = s.exchange(r, upstreamCode, login, now)
 	}
 	browser, _ := browserOf(r) // resume has seen it
 	if err == nil {
@@ -215,7 +215,7 @@ func (s *Server) finishDevice(w http.ResponseWriter, r *http.Request, upstreamCo
 	case errors.Is(err, store.ErrNotFound):
 		s.askForCode(w, http.StatusBadRequest, "", unknownCode)
 		return
-	case errors.Is(err, store.ErrDisabled), upstream != nil && upstream.Kind == entra.KindDenied:
+	case errors.Is(err, store.ErrDisabled), errors.Is(err, errSignedOut), upstream != nil && upstream.Kind == entra.KindDenied:
 		if denied := s.cfg.Devices.DenyDevice(r.Context(), req.Device.Hash, browser, now); denied != nil && !errors.Is(denied, store.ErrNotFound) {
 			err = denied
 		}

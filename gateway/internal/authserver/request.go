@@ -47,6 +47,8 @@ type loginSecrets struct {
 	Request  authorizationRequest `json:"q"`
 	Nonce    string               `json:"n"`
 	Verifier string               `json:"v"`
+	// Began is when the person was sent to Microsoft.
+	Began time.Time `json:"b"`
 	// Consented is set when nobody was asked, because this person had allowed
 	// the request before: it must be them who signs in.
 	Consented *person `json:"w,omitempty"`

@@ -21,6 +21,7 @@ import (
 	"mcp-gateway/gateway/internal/entra"
 	"mcp-gateway/gateway/internal/grant"
 	"mcp-gateway/gateway/internal/keyring"
+	"mcp-gateway/gateway/internal/session"
 	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/shared/oauth"
 )
@@ -47,6 +48,7 @@ type Config struct {
 	Clients  directory
 	Login    login
 	Accounts accounts
+	Sessions sessions
 	Grants   exchanger
 	Store    loginStore
 	Devices  deviceStore
@@ -97,6 +99,13 @@ type login interface {
 type accounts interface {
 	// Of is what to store of a sign-in, so that Microsoft can be asked again.
 	Of(in entra.SignIn, now time.Time) *store.Account
+}
+
+// sessions are those at Microsoft, of the people who signed in.
+type sessions interface {
+	Remember(ctx context.Context, id session.ID, began, ends time.Time) error
+	GoesOn(ctx context.Context, id session.ID, now time.Time) (bool, error)
+	EndedSince(ctx context.Context, id session.ID, began, now time.Time) (bool, error)
 }
 
 // exchanger is package grant: one method for each endpoint, and Types.

@@ -160,6 +160,13 @@ func refreshAttr(url string) template.HTMLAttr {
 // WriteFront answers with the front page.
 func WriteFront(w http.ResponseWriter, f Front) { write(w, http.StatusOK, "front.html", f, nil) }
 
+// WriteBlank answers with nothing to see, which a page of one origin may have in a
+// frame. X-Frame-Options has no word for that, so it is left out.
+func WriteBlank(w http.ResponseWriter, framedBy string) {
+	setHeaders(w.Header(), 0, "default-src 'none'; form-action 'none'; frame-ancestors "+framedBy+"; base-uri 'none'")
+	w.WriteHeader(http.StatusOK)
+}
+
 // write renders, then sends headers, status and body, and nothing after.
 func write(w http.ResponseWriter, status int, name string, data any, formAction []string) {
 	var body bytes.Buffer
@@ -167,16 +174,19 @@ func write(w http.ResponseWriter, status int, name string, data any, formAction 
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", policy(formAction))
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	setHeaders(w.Header(), body.Len(), policy(formAction))
+	w.Header().Set("X-Frame-Options", "DENY")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())
+}
+
+func setHeaders(h http.Header, length int, policy string) {
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(length))
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
 }
 
 // policy allows the one style sheet and, unless formAction is nil, forms for the
