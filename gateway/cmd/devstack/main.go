@@ -159,7 +159,9 @@ func (s stack) hasMicrosoft() bool {
 // that names its application, whose secret is random, and what serves it.
 func (s stack) simulate(ctx context.Context) (env func(string) (string, bool), serve func(context.Context) error, err error) {
 	secret := rand.Text()
-	sim, err := entrasim.New(entrasim.Demo(entrasim.DemoClientID, secret, s.public+"/callback"))
+	demo := entrasim.Demo(entrasim.DemoClientID, secret, s.public+"/callback")
+	demo.Apps[0].SessionClaim, demo.Apps[0].LogoutURL = true, s.public+"/logout/microsoft"
+	sim, err := entrasim.New(demo)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -189,6 +189,17 @@ func TestALogoutTellsStrangersNothing(t *testing.T) {
 	}
 }
 
+// TestLogoutsAreLimited as the other pages are, and with them.
+func TestLogoutsAreLimited(t *testing.T) {
+	t.Parallel()
+	g := start(t, "http: {rates: {authorize: {per_minute: 1, burst: 2}}}\n")
+	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+		if f := g.frame(http.MethodGet, g.url+"/logout/microsoft?sid=invented"); f.status != want || (f.header.Get("Retry-After") != "") != (i == 2) {
+			t.Errorf("request %d: %+v", i, f)
+		}
+	}
+}
+
 // TestASignOutEndsTheSignInUnderWay: between Microsoft's answer and the callback
 // the person signs out.
 func TestASignOutEndsTheSignInUnderWay(t *testing.T) {

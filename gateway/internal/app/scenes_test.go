@@ -112,6 +112,7 @@ var scenes = []scene{
 		w.forget()
 		w.click("Allow")
 	}},
+	{name: "a logout that is damaged", status: 400, heading: "damaged", open: at("/logout/microsoft")},
 	{name: "a sign-in that is over", status: 400, heading: "cannot be finished", open: at("/callback?state=over&code=x")},
 
 	{name: "the sign-in of the simulated Microsoft", status: 200, heading: "Who are you today?", open: microsoft},
@@ -119,6 +120,12 @@ var scenes = []scene{
 		microsoft(s, w)
 		w.open(strings.Replace(w.address(), "response_mode=query", "", 1) + "&response_mode=form_post")
 		w.click(entrasim.Ada)
+	}},
+	{name: "the sign-out of the simulated Microsoft", status: 200, heading: "You have signed out", open: func(s *stage, w *window) {
+		microsoft(s, w)
+		w.click(entrasim.Ada)
+		w.see("Back at the client")
+		w.open(s.authority + "/" + entrasim.DemoTenant + "/oauth2/v2.0/logout?post_logout_redirect_uri=" + url.QueryEscape(s.url+"/callback"))
 	}},
 	{name: "a request that the simulated Microsoft refuses", status: 400, heading: "having trouble signing you in", open: func(s *stage, w *window) {
 		w.open(s.authority + "/" + entrasim.DemoTenant + "/oauth2/v2.0/authorize?client_id=unknown&response_type=code&redirect_uri=http://localhost/")

@@ -107,6 +107,25 @@ func TestEveryPageCarriesTheSecurityHeaders(t *testing.T) {
 	}
 }
 
+// A frame needs leave in the policy, and X-Frame-Options would take it back.
+func TestABlankPageIsForOneFrame(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	page.WriteBlank(w, "https://login.example")
+	for header, want := range map[string]string{
+		"X-Frame-Options": "", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		"Content-Type": "text/html; charset=utf-8", "Content-Length": "0",
+		"Content-Security-Policy": "default-src 'none'; form-action 'none'; frame-ancestors https://login.example; base-uri 'none'",
+	} {
+		if got := w.Header().Get(header); got != want {
+			t.Errorf("%s = %q, want %q", header, got, want)
+		}
+	}
+	if w.Code != http.StatusOK || w.Body.Len() != 0 {
+		t.Errorf("status %d, %d bytes", w.Code, w.Body.Len())
+	}
+}
+
 func TestFailureReturnsToTheClient(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{
