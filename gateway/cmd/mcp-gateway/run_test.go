@@ -306,8 +306,8 @@ func TestCheckConfig(t *testing.T) {
     copy the application (client) id from the overview of the app registration
 ` + file + `:5: microsoft.client_secret: does not belong in this file, because it is secret
     put it into a file of its own and name that with microsoft.client_secret_file, or set MICROSOFT_CLIENT_SECRET_FILE; and replace the secret if others could read this file
-environment: MICROSOFT_TENANT_ID: lets people of any organization sign in, and the gateway serves one tenant only until it supports several
-    name your directory: its GUID, or one of its domains
+` + file + `: microsoft.allowed_tenants: is missing: tenant_id stands for every organization in the world
+    list the ids of the directories whose people may sign in, or name one directory in tenant_id
 mcp-gateway: the configuration has 4 mistakes
 `
 		if diff := cmp.Diff(outcome{code: 1, stderr: want}, o, cmp.AllowUnexported(outcome{})); diff != "" {

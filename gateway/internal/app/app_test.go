@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -50,8 +51,10 @@ type gateway struct {
 	authority string
 	// settings change those of the application at Microsoft.
 	settings map[string]string
-	dir      string
-	logs     *lockedBuffer
+	// rules stand in place of demoRules; empty: those.
+	rules string
+	dir   string
+	logs  *lockedBuffer
 	// fetch, if set, fetches what clients publish.
 	fetch *http.Client
 	// pack is served besides the tools.
@@ -138,7 +141,7 @@ func (g *gateway) config(extra string) *config.Config {
 		"MICROSOFT_GRAPH_URL": g.authority,
 	}
 	maps.Copy(env, g.settings)
-	data := fmt.Sprintf("public_url: %s\nstate_dir: %q\n%s%s", g.url, g.dir, demoRules, extra)
+	data := fmt.Sprintf("public_url: %s\nstate_dir: %q\n%s%s", g.url, g.dir, cmp.Or(g.rules, demoRules), extra)
 	cfg, err := config.Load(config.Source{
 		File: "test.yaml", Data: []byte(data), InsecureDevelopment: true, ReadFile: os.ReadFile,
 		Env: func(k string) (string, bool) { v, ok := env[k]; return v, ok },

@@ -73,7 +73,7 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 	}
 	addresses := limit.Addresses{Trusted: cfg.TrustedProxies}
 	login, err := entra.New(entra.Config{
-		Authority: cfg.Microsoft.AuthorityHost, Tenant: cfg.Microsoft.TenantID, ClientID: cfg.Microsoft.ClientID,
+		Authority: cfg.Microsoft.AuthorityHost, Tenant: cfg.Microsoft.TenantID, AllowedTenants: cfg.Microsoft.AllowedTenants, ClientID: cfg.Microsoft.ClientID,
 		ClientSecret: cfg.Microsoft.ClientSecret, RedirectURL: cfg.PublicURL + "/callback", Prompt: cfg.Microsoft.Prompt,
 		Groups: groups(cfg.Access), Graph: cfg.Microsoft.GraphURL,
 		InsecureAllowHTTP: cfg.InsecureDevelopment, Logger: logger,
@@ -95,7 +95,7 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 		Limit: limits.Authorize, Logger: logger,
 	})
 	auth, err := authserver.New(authserver.Config{
-		PublicURL: cfg.PublicURL, AuthorityOrigin: cfg.Microsoft.AuthorityHost,
+		PublicURL: cfg.PublicURL, LoginOrigins: loginOrigins(cfg.Microsoft),
 		Lifetimes: authserver.Lifetimes{
 			Consent: signInTime, Login: signInTime, Code: cfg.Tokens.CodeLifetime,
 			Grant: cfg.Tokens.RefreshAbsolute, Unchecked: min(account.Unchecked, cfg.Tokens.RefreshAbsolute), Consented: consentTime,
@@ -144,6 +144,18 @@ const signInTime = 10 * time.Minute
 
 // consentTime is how long a consent is remembered.
 const consentTime = 90 * 24 * time.Hour
+
+// personalLogin is where Microsoft signs personal accounts in, whatever authority
+// they came to.
+const personalLogin = "https://login.live.com"
+
+// loginOrigins are where a browser may be taken by the redirects of a sign-in.
+func loginOrigins(m config.Microsoft) []string {
+	if m.AllowsPersonal() {
+		return []string{m.AuthorityHost, personalLogin}
+	}
+	return []string{m.AuthorityHost}
+}
 
 // rules turns the configuration's access rules into the policy's.
 func rules(configured []config.Rule) []access.Rule {

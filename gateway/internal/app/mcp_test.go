@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mcp-gateway/gateway/internal/store"
 	"mcp-gateway/gateway/internal/store/sqlite"
 )
 
@@ -92,6 +93,24 @@ func TestChallenges(t *testing.T) {
 	})
 }
 
+// trail stops the gateway and returns what it wrote down.
+func (g *gateway) trail() []store.Event {
+	g.t.Helper()
+	if err := g.stop(); err != nil {
+		g.t.Fatal(err)
+	}
+	db, err := sqlite.Open(g.t.Context(), filepath.Join(g.dir, "gateway.db"))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	events, err := db.Events(g.t.Context(), 0, 100)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return events
+}
+
 // TestTheTrailTellsTheStory reads the audit trail after one of each.
 func TestTheTrailTellsTheStory(t *testing.T) {
 	t.Parallel()
@@ -103,20 +122,8 @@ func TestTheTrailTellsTheStory(t *testing.T) {
 	if _, body := g.callModern(nora.AccessToken, "whoami", `{}`); !strings.Contains(body, "Nora") {
 		t.Errorf("whoami: %s", body)
 	}
-	if err := g.stop(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlite.Open(t.Context(), filepath.Join(g.dir, "gateway.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	events, err := db.Events(t.Context(), 0, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var story []string
-	for _, e := range events {
+	for _, e := range g.trail() {
 		story = append(story, strings.Join([]string{e.Kind, e.Outcome, e.Reason, e.Tool}, " "))
 		if e.Kind != "login" && e.GrantID == "" || e.Object == "" || e.Address != "127.0.0.1" || !strings.HasPrefix(e.Client, "Test client ") {
 			t.Errorf("event %+v lacks something", e)

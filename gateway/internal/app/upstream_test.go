@@ -88,10 +88,14 @@ type simulator struct {
 	end     func()
 }
 
-func startSimulator(t *testing.T, url string) *simulator {
+// startSimulator simulates the demonstration, with what changes do to it.
+func startSimulator(t *testing.T, url string, changes ...func(*entrasim.Options)) *simulator {
 	t.Helper()
 	o := entrasim.Demo(entrasim.DemoClientID, demoSecret, url+"/callback")
 	o.Apps[0].SessionClaim, o.Apps[0].LogoutURL = true, url+"/logout/microsoft"
+	for _, change := range changes {
+		change(&o)
+	}
 	sim, err := entrasim.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -67,7 +67,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, req authorizationRe
 		return
 	}
 	c.RedirectURI, c.RedirectHost, c.Local = req.RedirectURI, target.host(), target.local()
-	c.FormAction = []string{s.cfg.AuthorityOrigin, target.origin()}
+	c.FormAction = slices.Concat(s.cfg.LoginOrigins, []string{target.origin()})
 	for _, scope := range req.Scopes {
 		if words := s.scopeWords(scope); slices.Contains(allowed, scope) {
 			c.Granted = append(c.Granted, words)

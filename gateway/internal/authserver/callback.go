@@ -238,7 +238,7 @@ func (s *Server) failed(w http.ResponseWriter, r *http.Request, req authorizatio
 		status, code, title = http.StatusServiceUnavailable, oauth.CodeTemporarilyUnavailable, "Microsoft cannot be reached at the moment"
 	case entra.KindMisconfigured:
 	}
-	if auditErr := s.record(r, audit.KindLogin, outcome, upstream.Reason(), req, store.Identity{}, now); auditErr != nil {
+	if auditErr := s.record(r, audit.KindLogin, outcome, upstream.Reason(), req, store.Identity{Tenant: upstream.Tenant, Object: upstream.Object}, now); auditErr != nil {
 		s.unavailable(w, r, req, auditErr)
 		return
 	}

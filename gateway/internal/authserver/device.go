@@ -117,7 +117,7 @@ func (s *Server) askForDevice(w http.ResponseWriter, r *http.Request, d store.De
 	shown.Device = &page.ConsentDevice{
 		Code: code, Address: d.Address, Here: d.Address == s.cfg.Address(r).String(), Asked: ago(now.Sub(d.CreatedAt)),
 	}
-	shown.FormAction = []string{s.cfg.AuthorityOrigin}
+	shown.FormAction = s.cfg.LoginOrigins
 	for _, scope := range d.Scopes {
 		shown.Scopes = append(shown.Scopes, s.scopeWords(scope))
 	}

@@ -38,10 +38,10 @@ type Config struct {
 	Scopes []Scope
 	// Introspection: there are resource servers that may ask about tokens.
 	Introspection bool
-	// AuthorityOrigin is the origin of Microsoft's pages, for the consent
-	// page's form-action (DESIGN D19).
-	AuthorityOrigin string
-	Lifetimes       Lifetimes
+	// LoginOrigins are the origins of Microsoft's pages, for the consent page's
+	// form-action (DESIGN D19).
+	LoginOrigins []string
+	Lifetimes    Lifetimes
 	// DeviceSignIn: people may sign in for devices.
 	DeviceSignIn bool
 

@@ -78,8 +78,13 @@ type Microsoft struct {
 	// ClientSecret is the value of a client secret of that application, never
 	// the secret's id. Required; it comes from a file or the environment.
 	ClientSecret secret.Value
-	// TenantID is the directory: a lower-case GUID or a domain. Required.
+	// TenantID is the directory: a lower-case GUID or a domain; or organizations,
+	// common or consumers, and then AllowedTenants says whose people come in.
+	// Required.
 	TenantID string
+	// AllowedTenants are directories, lower-case GUIDs. Default none: the one
+	// that TenantID is. Required if it is several, and there is no word for all.
+	AllowedTenants []string
 	// AuthorityHost is the origin of the cloud's sign-in service. Default
 	// https://login.microsoftonline.com; national clouds have their own.
 	AuthorityHost string
@@ -98,6 +103,9 @@ type Microsoft struct {
 	// does not answer. Then programs are told to come back later. Default 4 h.
 	OutageGrace time.Duration
 }
+
+// AllowsPersonal reports whether people may sign in with personal accounts.
+func (m Microsoft) AllowsPersonal() bool { return slices.Contains(m.AllowedTenants, personalTenant) }
 
 // Tokens are lifetimes.
 type Tokens struct {
@@ -251,6 +259,11 @@ func (c *Config) Warnings() []string {
 	var warnings []string
 	if len(c.Access) == 0 {
 		warnings = append(warnings, "access has no rule: people can sign in and nobody can call a tool")
+	}
+	for _, r := range c.Access {
+		if c.Microsoft.AllowsPersonal() && (slices.Contains(r.Tenants, "*") || slices.Contains(r.Tenants, personalTenant)) {
+			warnings = append(warnings, "access: the rule "+r.Name+" is for everybody with a personal Microsoft account, which anybody can make")
+		}
 	}
 	return warnings
 }

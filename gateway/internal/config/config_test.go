@@ -366,7 +366,7 @@ func TestEnvironment(t *testing.T) {
 func TestProblemsNeverHoldASecret(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"MICROSOFT_CLIENT_ID", "MICROSOFT_TENANT_ID", "MICROSOFT_AUTHORITY_HOST",
+		"MICROSOFT_CLIENT_ID", "MICROSOFT_TENANT_ID", "MICROSOFT_AUTHORITY_HOST", "MICROSOFT_ALLOWED_TENANTS",
 		"MICROSOFT_CLIENT_ID_FILE", "MICROSOFT_CLIENT_SECRET_FILE", "MICROSOFT_TENANT_ID_FILE", "MICROSOFT_AUTHORITY_HOST_FILE",
 	} {
 		env := microsoft()
@@ -374,7 +374,7 @@ func TestProblemsNeverHoldASecret(t *testing.T) {
 		env[name] = canary
 		checkSilent(t, name, "", env)
 	}
-	for _, key := range []string{"client_id", "client_secret", "client_secret_file", "tenant_id", "authority_host", "clientsecret"} {
+	for _, key := range []string{"client_id", "client_secret", "client_secret_file", "tenant_id", "allowed_tenants", "authority_host", "clientsecret"} {
 		for _, form := range []string{"%s", "[%s]", "'%s", "*%s", "!%s", "{%s}", "%s: x", "|\n   %s"} {
 			text := fmt.Sprintf("microsoft:\n  %s: "+form+"\n", key, canary)
 			checkSilent(t, text, text, nil)
@@ -477,15 +477,26 @@ func TestWarnings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, lines string
+		set         map[string]string
 		want        []string
 	}{
 		{name: "nobody may call anything", lines: "access: []",
 			want: []string{"access has no rule: people can sign in and nobody can call a tool"}},
 		{name: "nothing to warn of", lines: "access: [{name: a, roles: [R], tools: [x]}]"},
+		{name: "everybody who makes an account", set: map[string]string{"MICROSOFT_TENANT_ID": "common", "MICROSOFT_ALLOWED_TENANTS": tenantID + ",9188040d-6c67-4c5b-b112-36a304b66dad"},
+			lines: "access: [{name: a, tenants: ['*'], tools: [x]}, {name: b, tenants: [" + tenantID + "], tools: [x]}, {name: c, tenants: [9188040d-6c67-4c5b-b112-36a304b66dad], tools: [x]}]",
+			want: []string{
+				"access: the rule a is for everybody with a personal Microsoft account, which anybody can make",
+				"access: the rule c is for everybody with a personal Microsoft account, which anybody can make",
+			}},
+		{name: "everybody of the tenants that are meant", set: map[string]string{"MICROSOFT_TENANT_ID": "organizations", "MICROSOFT_ALLOWED_TENANTS": tenantID},
+			lines: "access: [{name: a, tenants: ['*'], tools: [x]}]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tt.want, mustLoad(t, tt.lines, microsoft()).Warnings()); diff != "" {
+			env := microsoft()
+			maps.Copy(env, tt.set)
+			if diff := cmp.Diff(tt.want, mustLoad(t, tt.lines, env).Warnings()); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 		})

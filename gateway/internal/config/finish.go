@@ -16,6 +16,7 @@ func (l *loader) finish() {
 	l.finishPublicURL()
 	l.finishNetwork()
 	l.finishAuthority()
+	l.finishTenants()
 	l.finishGraph()
 	l.finishTokens()
 	l.finishClients()
@@ -98,6 +99,30 @@ func (l *loader) finishAuthority() {
 		l.report(v, "is http: the client secret and the sign-in would cross the network in the clear", "use https")
 	case l.good("listen") && !loopbackListen(c.Listen):
 		l.blame("listen", "accepts connections from the network while the sign-in is simulated", "listen on 127.0.0.1")
+	}
+}
+
+// finishTenants asks whose people may come in, where that could be anybody's.
+func (l *loader) finishTenants() {
+	const key = "microsoft.allowed_tenants"
+	m := l.cfg.Microsoft
+	if !l.good("microsoft.tenant_id", key) {
+		return
+	}
+	personal := m.TenantID == "consumers" || m.TenantID == personalTenant
+	other := slices.ContainsFunc(m.AllowedTenants, func(id string) bool { return id != personalTenant })
+	switch several := slices.Contains(severalTenants, m.TenantID); {
+	case several && len(m.AllowedTenants) == 0 && personal:
+		l.blame(key, "is missing: tenant_id stands for every personal account in the world", "if that is meant, list "+personalTenant+
+			", which is the tenant of them all; otherwise name your directory in tenant_id")
+	case several && len(m.AllowedTenants) == 0:
+		l.blame(key, "is missing: tenant_id stands for every organization in the world", "list the ids of the directories whose people may sign in, or name one directory in tenant_id")
+	case !several && len(m.AllowedTenants) > 0:
+		l.blame(key, "is for a tenant_id that stands for several, and this one is a single directory", "remove it, or set tenant_id to organizations or common")
+	case m.TenantID == "organizations" && m.AllowsPersonal():
+		l.blame(key, "has the tenant of personal accounts, which cannot sign in through organizations", "set tenant_id to common, or remove "+personalTenant)
+	case personal && other:
+		l.blame(key, "has an organization, whose people cannot sign in through consumers", "set tenant_id to common or organizations, or list "+personalTenant+" alone")
 	}
 }
 

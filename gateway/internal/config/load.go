@@ -157,7 +157,7 @@ func (l *loader) find(s *setting) (values []value, found bool) {
 		}
 		l.bad[s.key] = l.bad[s.key] || !ok
 		if ok {
-			values = append(values, v)
+			values = append(values, s.split(v)...)
 		}
 	}
 	if len(places) > 1 {
@@ -166,6 +166,21 @@ func (l *loader) find(s *setting) (values []value, found bool) {
 		l.report(v, "the same setting is given twice: "+strings.Join(places, " and "), "keep one of them")
 	}
 	return values, len(places) > 0
+}
+
+// split is the values of a variable: several in a list, with commas or white space
+// between them.
+func (s *setting) split(v value) []value {
+	if s.kind != list {
+		return []value{v}
+	}
+	var values []value
+	for text := range strings.FieldsFuncSeq(v.text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+		one := v
+		one.text = text
+		values = append(values, one)
+	}
+	return values
 }
 
 func (l *loader) env(name string) (string, bool) {

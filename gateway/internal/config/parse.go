@@ -27,8 +27,12 @@ var (
 	labelForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
-// consumersTenant is the directory behind the name "consumers".
-const consumersTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
+// personalTenant is the directory of all personal accounts, which "consumers"
+// stands for.
+const personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+// severalTenants are the names that stand for more than one organization.
+var severalTenants = []string{"organizations", "common", "consumers", personalTenant}
 
 func guid(text string) (string, bool) {
 	text = strings.ToLower(text)
@@ -57,18 +61,21 @@ func clientSecret(text string) (secret.Value, *refusal) {
 
 func tenant(text string) (string, *refusal) {
 	text = strings.ToLower(text)
-	switch text {
-	case "common", "organizations", "consumers", consumersTenant:
-		return "", &refusal{"lets people of any organization sign in, and the gateway serves one tenant only until it supports several",
-			"name your directory: its GUID, or one of its domains"}
-	}
-	if _, ok := guid(text); ok {
-		return text, nil
+	if _, ok := guid(text); ok || slices.Contains(severalTenants, text) {
+		return text, nil // finishTenants asks for a list, if it is several
 	}
 	if _, err := netip.ParseAddr(text); err == nil || !strings.Contains(text, ".") || !hostName(text) {
 		return "", &refusal{"is neither a GUID nor a domain", "copy the directory (tenant) id from the overview of the app registration"}
 	}
 	return text, nil
+}
+
+func allowedTenant(text string) (string, *refusal) {
+	id, ok := guid(text)
+	if !ok {
+		return "", &refusal{"holds what is not the id of a tenant", "list directory (tenant) ids, each a GUID; neither domains nor * are understood, since a token holds the id"}
+	}
+	return id, nil
 }
 
 func authority(text string) (string, *refusal) {

@@ -16,8 +16,8 @@ type setting struct {
 	// key is the path in the file, with dots.
 	key  string
 	kind kind
-	// env is the variable that gives it too; env + "_FILE" names a file that
-	// holds it.
+	// env is the variable that gives it too, with commas or spaces in a list;
+	// env + "_FILE" names a file that holds it.
 	env string
 	// initial is the default, as it would be written; "" if there is none.
 	initial string
@@ -62,6 +62,8 @@ var settings = []setting{
 	one("microsoft.tenant_id", "", tenant, func(c *Config) *string { return &c.Microsoft.TenantID }).
 		from("MICROSOFT_TENANT_ID").
 		required("copy the directory (tenant) id from the app registration, into the file or into MICROSOFT_TENANT_ID"),
+	many("microsoft.allowed_tenants", allowedTenant, func(c *Config) *[]string { return &c.Microsoft.AllowedTenants }).
+		from("MICROSOFT_ALLOWED_TENANTS"),
 	one("microsoft.authority_host", "https://login.microsoftonline.com", authority, func(c *Config) *string { return &c.Microsoft.AuthorityHost }).
 		from("MICROSOFT_AUTHORITY_HOST"),
 	one("microsoft.graph_url", "", graphURL, func(c *Config) *string { return &c.Microsoft.GraphURL }).

@@ -75,6 +75,16 @@ func TestRefusedValues(t *testing.T) {
 		{"a Graph on http", "microsoft: {graph_url: 'http://graph.example'}", "microsoft.graph_url: is http: access tokens would cross the network in the clear"},
 		{"groups in an unknown cloud", "microsoft: {authority_host: 'https://login.cloud.example'}\naccess: [{name: engineers, groups: [11111111-2222-3333-4444-555555555555], tools: [x]}]",
 			"@0 microsoft.graph_url: is missing: the rule engineers names groups, and where Microsoft Graph is in this cloud is not known"},
+		{"every organization", "microsoft: {tenant_id: Common}", "@0 microsoft.allowed_tenants: is missing: tenant_id stands for every organization in the world"},
+		{"every organization, and an empty list", "microsoft: {tenant_id: organizations, allowed_tenants: []}", "microsoft.allowed_tenants: is missing: tenant_id stands for every organization in the world"},
+		{"every personal account", "microsoft: {tenant_id: consumers}", "@0 microsoft.allowed_tenants: is missing: tenant_id stands for every personal account in the world"},
+		{"every personal account, by their tenant", "microsoft: {tenant_id: 9188040D-6C67-4C5B-B112-36A304B66DAD}", "@0 microsoft.allowed_tenants: is missing: tenant_id stands for every personal account in the world"},
+		{"a list for one tenant", "microsoft: {tenant_id: contoso.example, allowed_tenants: [" + tenantID + "]}", "microsoft.allowed_tenants: is for a tenant_id that stands for several, and this one is a single directory"},
+		{"any tenant", "microsoft: {tenant_id: organizations, allowed_tenants: ['*']}", "microsoft.allowed_tenants: holds what is not the id of a tenant"},
+		{"a tenant by its domain", "microsoft: {tenant_id: organizations, allowed_tenants: [contoso.example]}", "microsoft.allowed_tenants: holds what is not the id of a tenant"},
+		{"personal accounts through organizations", "microsoft: {tenant_id: organizations, allowed_tenants: [" + tenantID + ", 9188040d-6c67-4c5b-b112-36a304b66dad]}",
+			"microsoft.allowed_tenants: has the tenant of personal accounts, which cannot sign in through organizations"},
+		{"an organization through consumers", "microsoft: {tenant_id: consumers, allowed_tenants: [" + tenantID + "]}", "microsoft.allowed_tenants: has an organization, whose people cannot sign in through consumers"},
 		{"a size with a unit", "http: {max_body_bytes: 4MiB}", `http.max_body_bytes: "4MiB" is not a whole number`},
 		{"a size in hexadecimal", "http: {max_body_bytes: 0x400000}", `http.max_body_bytes: "0x400000" is not a whole number`},
 		{"a size with underscores", "http: {max_body_bytes: 4_194_304}", `http.max_body_bytes: "4_194_304" is not a whole number`},
@@ -161,7 +171,11 @@ func TestRefusedValues(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := load(tt.lines, microsoft())
+			env := microsoft()
+			if strings.Contains(tt.lines, "tenant_id") {
+				delete(env, "MICROSOFT_TENANT_ID")
+			}
+			_, err := load(tt.lines, env)
 			place, rest := "gateway.yaml:2: ", tt.want
 			if line, ok := strings.CutPrefix(tt.want, "@"); ok {
 				line, rest, _ = strings.Cut(line, " ")
@@ -176,16 +190,12 @@ func TestRefusedValues(t *testing.T) {
 
 func TestRefusedMicrosoftSettings(t *testing.T) {
 	t.Parallel()
-	const several = "lets people of any organization sign in, and the gateway serves one tenant only until it supports several"
 	for _, tt := range []struct{ variable, value, want string }{
-		{"MICROSOFT_TENANT_ID", "common", several},
-		{"MICROSOFT_TENANT_ID", "Organizations", several},
-		{"MICROSOFT_TENANT_ID", "consumers", several},
-		{"MICROSOFT_TENANT_ID", "9188040D-6C67-4C5B-B112-36A304B66DAD", several},
 		{"MICROSOFT_TENANT_ID", "contoso", "is neither a GUID nor a domain"},
 		{"MICROSOFT_TENANT_ID", "contoso.com/v2.0", "is neither a GUID nor a domain"},
 		{"MICROSOFT_TENANT_ID", "10.0.0.1", "is neither a GUID nor a domain"},
 		{"MICROSOFT_TENANT_ID", tenantID + "\n", "holds a line break or another control character"},
+		{"MICROSOFT_ALLOWED_TENANTS", tenantID + ", contoso", "holds what is not the id of a tenant"},
 		{"MICROSOFT_CLIENT_ID", "contoso.com", "is not a GUID"},
 		{"MICROSOFT_CLIENT_ID", "{" + clientID + "}", "is not a GUID"},
 		{"MICROSOFT_AUTHORITY_HOST", "login.microsoftonline.us", "does not start with https://"},
@@ -229,6 +239,12 @@ func TestValuesBecomeCanonical(t *testing.T) {
 			field: func(c *config.Config) string { return c.Microsoft.ClientID }, want: "abcdef00-0000-4000-8000-000000000001"},
 		{name: "a tenant may be a domain", set: map[string]string{"MICROSOFT_TENANT_ID": "Contoso.OnMicrosoft.com"},
 			field: func(c *config.Config) string { return c.Microsoft.TenantID }, want: "contoso.onmicrosoft.com"},
+		{name: "several tenants", set: map[string]string{"MICROSOFT_TENANT_ID": "Organizations", "MICROSOFT_ALLOWED_TENANTS": " " + strings.ToUpper(tenantID) + ", " + someID + "\t" + clientID + ",\n"},
+			field: func(c *config.Config) string {
+				return c.Microsoft.TenantID + " " + strings.Join(c.Microsoft.AllowedTenants, " ")
+			}, want: "organizations " + tenantID + " " + someID + " " + clientID},
+		{name: "personal accounts", lines: "microsoft: {allowed_tenants: [9188040D-6C67-4C5B-B112-36A304B66DAD]}", set: map[string]string{"MICROSOFT_TENANT_ID": "consumers"},
+			field: func(c *config.Config) string { return c.Microsoft.AllowedTenants[0] }, want: "9188040d-6c67-4c5b-b112-36a304b66dad"},
 		{name: "another cloud", set: map[string]string{"MICROSOFT_AUTHORITY_HOST": "https://login.microsoftonline.us/"},
 			field: func(c *config.Config) string { return c.Microsoft.AuthorityHost }, want: "https://login.microsoftonline.us"},
 		{name: "an allowed host is lower-case", lines: "http: {allowed_hosts: ['A.example:8443']}",

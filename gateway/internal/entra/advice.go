@@ -116,7 +116,7 @@ var advices = map[int]advice{
 	50194: {
 		kind:    KindMisconfigured,
 		summary: "The application is registered for one organization, and the gateway asked for any.",
-		help:    "An administrator can set MICROSOFT_TENANT_ID to the Directory (tenant) ID of that organization.",
+		help:    "An administrator can set MICROSOFT_TENANT_ID to the Directory (tenant) ID of that organization, or register the application for several: Authentication, Supported account types.",
 	},
 	501481: pkceMismatch, 50147: pkceMismatch, 501491: pkceMismatch,
 	70011: badScope, 650053: badScope, 650057: badScope,

@@ -23,16 +23,16 @@ const (
 	maxBody = 1 << 20
 )
 
-// endpoints is what the gateway needs of the tenant's metadata document.
+// endpoints is what the gateway needs of the authority's metadata document.
 type endpoints struct {
-	tenant    string // GUID
-	issuer    string
+	tenant    string // GUID, or templateTenant
+	issuer    string // with tenant in it
 	authorize string
 	token     string
 	keys      string
 }
 
-// discover returns the tenant's endpoints, from memory if it can.
+// discover returns the authority's endpoints, from memory if it can.
 func (p *Provider) discover(ctx context.Context, now time.Time) (endpoints, error) {
 	return p.endpoints.get(ctx, now, func(endpoints) bool { return true }, func(ctx context.Context) (endpoints, error) {
 		body, err := p.document(ctx, p.authority.String()+"/"+p.tenant+"/v2.0/.well-known/openid-configuration")
@@ -44,8 +44,8 @@ func (p *Provider) discover(ctx context.Context, now time.Time) (endpoints, erro
 }
 
 // parseEndpoints reads a metadata document (OpenID Connect Discovery §4.2)
-// and accepts what the tenant's own authority would say. For a domain the
-// issuer in it is where the tenant's GUID comes from.
+// and accepts what the authority itself would say. For a domain the issuer in it
+// is where the tenant's GUID comes from; for several tenants it is a template.
 func parseEndpoints(body []byte, authority *url.URL, tenant string) (endpoints, error) {
 	var doc struct {
 		Issuer    string `json:"issuer"`
@@ -61,10 +61,8 @@ func parseEndpoints(body []byte, authority *url.URL, tenant string) (endpoints, 
 	switch {
 	case !ok:
 		return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("the metadata document's issuer is %q and not %s/{tenant GUID}/v2.0", doc.Issuer, authority))
-	case isGUID(tenant) && id != tenant:
-		return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("the metadata document is for tenant %s and not for %s", id, tenant))
-	case id == personalTenant:
-		return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("%s is a domain of personal accounts and not of an organization", tenant))
+	case !stands(tenant, id):
+		return endpoints{}, misconfigured(codeProtocol, fmt.Errorf("the metadata document is for tenant %s, which %s is not", id, tenant))
 	}
 	for _, endpoint := range []string{doc.Authorize, doc.Token, doc.Keys} {
 		// The client secret and the browser go there.
@@ -76,11 +74,12 @@ func parseEndpoints(body []byte, authority *url.URL, tenant string) (endpoints, 
 	return endpoints{tenant: id, issuer: doc.Issuer, authorize: doc.Authorize, token: doc.Token, keys: doc.Keys}, nil
 }
 
-// tenantOf takes the tenant's GUID out of an issuer of v2.0 tokens.
+// tenantOf takes the tenant's GUID, or templateTenant, out of an issuer of v2.0
+// tokens.
 func tenantOf(issuer string, authority *url.URL) (string, bool) {
 	rest, foundAuthority := strings.CutPrefix(issuer, authority.String()+"/")
 	id, foundVersion := strings.CutSuffix(rest, "/v2.0")
-	return id, foundAuthority && foundVersion && isGUID(id)
+	return id, foundAuthority && foundVersion && (isGUID(id) || id == templateTenant)
 }
 
 // TenantOf returns the tenant that an issuer stands for, and whether its people
@@ -89,7 +88,7 @@ func tenantOf(issuer string, authority *url.URL) (string, bool) {
 // what a sign-in has left.
 func (p *Provider) TenantOf(issuer string) (tenant string, ok bool) {
 	id, ok := tenantOf(issuer, p.authority)
-	if !ok || id == personalTenant || isGUID(p.tenant) && id != p.tenant {
+	if !ok || !p.mayServe(id) {
 		return "", false
 	}
 	return id, true

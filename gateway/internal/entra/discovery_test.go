@@ -37,7 +37,7 @@ func TestDiscoveryIsRefused(t *testing.T) {
 			return member("issuer", f.URL+"/"+otherID+"/v2.0")(f)
 		}, misconfigured, "protocol_error", "is for tenant " + otherID},
 		"the issuer is elsewhere":      {member("issuer", "http://evil.example/"+tenantID+"/v2.0"), misconfigured, "protocol_error", "issuer is"},
-		"the issuer is a template":     {func(f *fake) http.HandlerFunc { return member("issuer", f.URL+"/{tenantid}/v2.0")(f) }, misconfigured, "protocol_error", "issuer is"},
+		"the issuer is a template":     {func(f *fake) http.HandlerFunc { return member("issuer", f.URL+"/{tenantid}/v2.0")(f) }, misconfigured, "protocol_error", "is for tenant {tenantid}"},
 		"the issuer is of version 1":   {func(f *fake) http.HandlerFunc { return member("issuer", f.URL+"/"+tenantID+"/")(f) }, misconfigured, "protocol_error", "issuer is"},
 		"there is no issuer":           {member("issuer", ""), misconfigured, "protocol_error", "issuer is"},
 		"people are sent elsewhere":    {moved("authorization_endpoint", "http://evil.example"), misconfigured, "protocol_error", "endpoint that is not on"},
@@ -100,7 +100,7 @@ func TestADomainOfPersonalAccountsIsRefused(t *testing.T) {
 		writeJSON(w, http.StatusOK, document)
 	})
 	_, err := newProvider(t, cfg).AuthURL(t.Context(), request)
-	wantError(t, err, entra.KindMisconfigured, "protocol_error", "a domain of personal accounts")
+	wantError(t, err, entra.KindMisconfigured, "protocol_error", "is for tenant 9188040d-6c67-4c5b-b112-36a304b66dad, which outlook.example is not")
 }
 
 func TestGUIDsInCapitalsAreTheSameIDs(t *testing.T) {

@@ -8,7 +8,7 @@
 // leaves it, and nothing of an MCP client's request goes in (DESIGN D1).
 //
 // It implements the relying party of OpenID Connect Core 1.0 §3.1 with PKCE
-// (RFC 7636), for one tenant.
+// (RFC 7636), for one tenant or for those on a list.
 package entra
 
 import (
@@ -36,9 +36,16 @@ type Config struct {
 	// Authority is Microsoft's host for the cloud in use. Default:
 	// https://login.microsoftonline.com.
 	Authority string
-	// Tenant is the directory whose people may sign in: its GUID or one of
-	// its domains. Names that stand for many tenants are refused.
+	// Tenant is the directory whose people may sign in: its GUID or one of its
+	// domains. Or it is "organizations", "common" (those and personal accounts) or
+	// "consumers" (personal accounts, whose tenant's GUID means the same), which
+	// only work with AllowedTenants.
 	Tenant string
+	// AllowedTenants are the GUIDs of the directories whose people may sign in,
+	// among those that Tenant stands for. Nobody else may, and there is no word for
+	// all. Personal accounts are those of the tenant
+	// 9188040d-6c67-4c5b-b112-36a304b66dad. Empty if Tenant is one directory.
+	AllowedTenants []string
 	// ClientID is the GUID of the application (client) in that tenant.
 	ClientID string
 	// ClientSecret is the value, not the id, of one of its secrets.
@@ -75,15 +82,13 @@ var scopes = []string{oidc.ScopeOpenID, "profile", "email", oidc.ScopeOfflineAcc
 const (
 	defaultAuthority = "https://login.microsoftonline.com"
 	defaultPrompt    = "select_account"
-	// personalTenant is the directory of all personal accounts, the one that
-	// "consumers" stands for.
-	personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
 // Provider signs people in. It is safe for concurrent use.
 type Provider struct {
 	authority   *url.URL
-	tenant      string // as configured, lower-case: GUID or domain
+	tenant      string   // as configured, lower-case: GUID, domain or the name of several
+	allowed     []string // tenants, lower-case; none if tenant is one
 	clientID    string
 	secret      secret.Value
 	redirectURL string
@@ -101,7 +106,7 @@ type Provider struct {
 // calls nobody: Microsoft may be down while the gateway starts.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		tenant: strings.ToLower(cfg.Tenant), clientID: strings.ToLower(cfg.ClientID), secret: cfg.ClientSecret,
+		tenant: strings.ToLower(cfg.Tenant), allowed: lower(cfg.AllowedTenants), clientID: strings.ToLower(cfg.ClientID), secret: cfg.ClientSecret,
 		redirectURL: cfg.RedirectURL, prompt: cfg.Prompt, scopes: scopes, http: newHTTPClient(cfg.HTTPClient), logger: cfg.Logger,
 		endpoints: newCached[endpoints](endpointsFresh, endpointsKept),
 		keys:      newCached[[]signingKey](keysFresh, keysKept),
@@ -114,7 +119,7 @@ func New(cfg Config) (*Provider, error) {
 	}
 	var err error
 	p.authority, err = parseAuthority(cfg.Authority, cfg.InsecureAllowHTTP)
-	problems := []error{err, p.useGraph(cfg), checkTenant(p.tenant), checkSecret(cfg.ClientSecret), checkRedirect(cfg.RedirectURL)}
+	problems := []error{err, p.useGraph(cfg), checkTenants(p.tenant, p.allowed), checkSecret(cfg.ClientSecret), checkRedirect(cfg.RedirectURL)}
 	if !isGUID(p.clientID) {
 		problems = append(problems, fmt.Errorf("client id %q is not a GUID: use the Application (client) ID of the app registration", cfg.ClientID))
 	}
@@ -132,9 +137,7 @@ func (p *Provider) useGraph(cfg Config) (err error) {
 	if len(cfg.Groups) == 0 {
 		return nil
 	}
-	for _, id := range cfg.Groups {
-		p.groups = append(p.groups, strings.ToLower(id))
-	}
+	p.groups = lower(cfg.Groups)
 	p.scopes = append(slices.Clone(p.scopes), scopeGraph)
 	p.graph, err = parseGraph(cfg.Graph, cfg.InsecureAllowHTTP)
 	return err
@@ -290,21 +293,6 @@ func parseAuthority(raw string, allowHTTP bool) (*url.URL, error) {
 	return u, nil
 }
 
-// domain is what a tenant can be called besides its GUID: labels of letters,
-// digits and hyphens, at least two. It is also safe in a path.
-var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$`)
-
-func checkTenant(tenant string) error {
-	const remedy = "use the Directory (tenant) ID, or a domain of the tenant"
-	switch {
-	case slices.Contains([]string{"common", "organizations", "consumers", personalTenant}, tenant):
-		return fmt.Errorf("tenant %q would let in people of any organization: %s", tenant, remedy)
-	case isGUID(tenant), domain.MatchString(tenant) && len(tenant) <= 253:
-		return nil
-	}
-	return fmt.Errorf("tenant %q is neither a GUID nor a domain: %s", tenant, remedy)
-}
-
 func checkSecret(s secret.Value) error {
 	if s.IsZero() {
 		return errors.New("there is no client secret: make one under Certificates & secrets of the app registration")
@@ -344,3 +332,12 @@ func isLoopback(host string) bool {
 var guid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 func isGUID(s string) bool { return guid.MatchString(s) }
+
+// lower returns ids in that spelling.
+func lower(ids []string) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = strings.ToLower(id)
+	}
+	return out
+}

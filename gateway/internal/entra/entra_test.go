@@ -24,10 +24,19 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		change func(*entra.Config)
 		reason string
 	}{
-		"the tenant is common":                           {func(c *entra.Config) { c.Tenant = "common" }, "would let in people of any organization"},
-		"the tenant is organizations in capitals":        {func(c *entra.Config) { c.Tenant = "Organizations" }, "would let in people of any organization"},
-		"the tenant is consumers":                        {func(c *entra.Config) { c.Tenant = "consumers" }, "would let in people of any organization"},
-		"the tenant is the GUID that consumers means":    {func(c *entra.Config) { c.Tenant = "9188040d-6c67-4c5b-b112-36a304b66dad" }, "would let in people of any organization"},
+		"the tenant is common":                        {func(c *entra.Config) { c.Tenant = "common" }, "would let in people of any organization"},
+		"the tenant is organizations in capitals":     {func(c *entra.Config) { c.Tenant = "Organizations" }, "would let in people of any organization"},
+		"the tenant is consumers":                     {func(c *entra.Config) { c.Tenant = "consumers" }, "would let in people of any organization"},
+		"the tenant is the GUID that consumers means": {func(c *entra.Config) { c.Tenant = "9188040d-6c67-4c5b-b112-36a304b66dad" }, "would let in people of any organization"},
+		"a list is for one tenant":                    {func(c *entra.Config) { c.AllowedTenants = []string{tenantID} }, "allowed tenants only go with organizations"},
+		"a list is for a domain":                      {func(c *entra.Config) { c.Tenant, c.AllowedTenants = "contoso.example", []string{tenantID} }, "allowed tenants only go with organizations"},
+		"an allowed tenant is any":                    {func(c *entra.Config) { c.Tenant, c.AllowedTenants = "common", []string{"*"} }, `allowed tenant "*" is not a GUID`},
+		"an allowed tenant is a domain": {func(c *entra.Config) {
+			c.Tenant, c.AllowedTenants = "organizations", []string{tenantID, "contoso.example"}
+		}, `allowed tenant "contoso.example" is not a GUID`},
+		"personal accounts come through organizations":   {func(c *entra.Config) { c.Tenant, c.AllowedTenants = "organizations", []string{personalID} }, "cannot sign in through"},
+		"an organization comes through consumers":        {func(c *entra.Config) { c.Tenant, c.AllowedTenants = "consumers", []string{tenantID} }, "cannot sign in through"},
+		"an organization comes through their tenant":     {func(c *entra.Config) { c.Tenant, c.AllowedTenants = personalID, []string{tenantID} }, "cannot sign in through"},
 		"there is no tenant":                             {func(c *entra.Config) { c.Tenant = "" }, `tenant "" is neither a GUID nor a domain`},
 		"the tenant is a display name":                   {func(c *entra.Config) { c.Tenant = "Contoso" }, "neither a GUID nor a domain"},
 		"the tenant has a path":                          {func(c *entra.Config) { c.Tenant = "contoso.example/../common" }, "neither a GUID nor a domain"},
@@ -89,10 +98,15 @@ func TestNewAcceptsWhatAdministratorsWrite(t *testing.T) {
 		"GUIDs in capitals":          func(c *entra.Config) { c.Tenant, c.ClientID = strings.ToUpper(tenantID), strings.ToUpper(clientID) },
 		"a domain":                   func(c *entra.Config) { c.Tenant = "Contoso.onmicrosoft.com" },
 		"an international domain":    func(c *entra.Config) { c.Tenant = "xn--mller-kva.example" },
-		"another cloud":              func(c *entra.Config) { c.Authority = "https://login.microsoftonline.us" },
-		"a slash after the host":     func(c *entra.Config) { c.Authority = "https://login.microsoftonline.com/" },
-		"a gateway on localhost":     func(c *entra.Config) { c.RedirectURL = redirect },
-		"always the password":        func(c *entra.Config) { c.Prompt = "login" },
+		"several organizations": func(c *entra.Config) {
+			c.Tenant, c.AllowedTenants = "Organizations", []string{tenantID, strings.ToUpper(otherID)}
+		},
+		"organizations and persons": func(c *entra.Config) { c.Tenant, c.AllowedTenants = "common", []string{tenantID, personalID} },
+		"persons alone":             func(c *entra.Config) { c.Tenant, c.AllowedTenants = "consumers", []string{personalID} },
+		"another cloud":             func(c *entra.Config) { c.Authority = "https://login.microsoftonline.us" },
+		"a slash after the host":    func(c *entra.Config) { c.Authority = "https://login.microsoftonline.com/" },
+		"a gateway on localhost":    func(c *entra.Config) { c.RedirectURL = redirect },
+		"always the password":       func(c *entra.Config) { c.Prompt = "login" },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -33,6 +33,7 @@ const (
 	codeNoAnswer     = "no_answer"         // no connection, or no answer that can be read
 	codeProtocol     = "protocol_error"    // an answer against the protocol
 	codeToken        = "id_token_rejected" // an ID token that is not for this sign-in
+	codeTenant       = "tenant_refused"    // a person of a tenant that is not allowed
 	codeUnrecognized = "unrecognized"      // an error that is no error code
 )
 
@@ -56,6 +57,9 @@ type Error struct {
 	// an error_description may have (RFC 6749 §4.1.2.1).
 	Summary string
 	Help    string
+	// Tenant and Object are the person's whom Microsoft let in and the gateway's own
+	// settings keep out; empty in every other failure.
+	Tenant, Object string
 
 	cause error
 }

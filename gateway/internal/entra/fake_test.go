@@ -25,11 +25,13 @@ import (
 const (
 	tenantID = "11111111-2222-4333-8444-555555555555"
 	otherID  = "99999999-2222-4333-8444-555555555555"
-	clientID = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
-	objectID = "0b0b0b0b-1c1c-4d2d-8e3e-4f4f4f4f4f4f"
-	traceID  = "47a2cafe-0000-4000-8000-00000000a100"
-	corrID   = "14bfcafe-0000-4000-8000-000000009e00"
-	redirect = "http://localhost:8788/callback"
+	// personalID is the tenant of personal accounts.
+	personalID = "9188040d-6c67-4c5b-b112-36a304b66dad"
+	clientID   = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+	objectID   = "0b0b0b0b-1c1c-4d2d-8e3e-4f4f4f4f4f4f"
+	traceID    = "47a2cafe-0000-4000-8000-00000000a100"
+	corrID     = "14bfcafe-0000-4000-8000-000000009e00"
+	redirect   = "http://localhost:8788/callback"
 
 	// Canaries: none of these may ever be in a log line or an error.
 	clientSecret = "canary-secret~value"

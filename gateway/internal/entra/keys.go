@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -25,8 +24,8 @@ const (
 // signingKey is a key of the tenant's key set. Several may share an id.
 type signingKey struct {
 	id string
-	// issuer is whose tokens the key signs, with "{tenantid}" for a tenant
-	// where it is any. Personal accounts have keys of their own.
+	// issuer is whose tokens the key signs, with templateTenant where it is any
+	// tenant. Personal accounts have keys of their own.
 	issuer string
 	public *rsa.PublicKey
 }
@@ -99,16 +98,30 @@ func (k *tokenKeys) VerifySignature(ctx context.Context, token string) ([]byte, 
 		if !named(key) {
 			continue
 		}
-		// A key for personal accounts must not sign for an organization.
-		if issuer := strings.ReplaceAll(key.issuer, "{tenantid}", k.at.tenant); issuer != k.at.issuer {
-			err = fmt.Errorf("key %q signs for issuer %q and not for %q", id, issuer, k.at.issuer)
+		var payload []byte
+		if payload, err = jws.Verify(key.public); err != nil {
+			err = fmt.Errorf("signature of key %q: %w", id, err)
 			continue
 		}
-		payload, invalid := jws.Verify(key.public)
-		if invalid == nil {
+		if err = key.maySign(payload); err == nil {
 			return payload, nil
 		}
-		err = fmt.Errorf("signature of key %q: %w", id, invalid)
 	}
 	return nil, err
+}
+
+// maySign holds a key to its issuer: one for personal accounts must not sign for an
+// organization.
+func (key signingKey) maySign(payload []byte) error {
+	var c struct {
+		Issuer string `json:"iss"`
+		Tenant string `json:"tid"`
+	}
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return err
+	}
+	if issuer := issuerOf(key.issuer, c.Tenant); issuer != c.Issuer {
+		return fmt.Errorf("key %q signs for issuer %q, and the token of tenant %q was issued by %q", key.id, issuer, c.Tenant, c.Issuer)
+	}
+	return nil
 }

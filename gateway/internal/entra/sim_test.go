@@ -21,12 +21,23 @@ import (
 type simulated struct {
 	*entrasim.Sim
 	*entra.Provider
+	cfg entra.Config
 	url string
 }
 
 func simulate(t *testing.T, change func(*entra.Config)) *simulated {
 	t.Helper()
-	sim, err := entrasim.New(entrasim.Demo(entrasim.DemoClientID, clientSecret, redirect))
+	return simulateIn(t, nil, change)
+}
+
+// simulateIn is simulate in another world than the demonstration's.
+func simulateIn(t *testing.T, world func(*entrasim.Options), change func(*entra.Config)) *simulated {
+	t.Helper()
+	o := entrasim.Demo(entrasim.DemoClientID, clientSecret, redirect)
+	if world != nil {
+		world(&o)
+	}
+	sim, err := entrasim.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,28 +56,32 @@ func simulate(t *testing.T, change func(*entra.Config)) *simulated {
 	if change != nil {
 		change(&cfg)
 	}
-	return &simulated{Sim: sim, Provider: newProvider(t, cfg), url: server.URL}
+	return &simulated{Sim: sim, Provider: newProvider(t, cfg), cfg: cfg, url: server.URL}
 }
 
 // signIn does what the gateway and a browser do together.
 func (s *simulated) signIn(ctx context.Context, choice string) (store.Identity, error) {
+	in, err := s.exchange(ctx, choice)
+	return in.Identity, err
+}
+
+func (s *simulated) exchange(ctx context.Context, choice string) (entra.SignIn, error) {
 	location, err := s.AuthURL(ctx, request)
 	if err != nil {
-		return store.Identity{}, err
+		return entra.SignIn{}, err
 	}
 	callback, err := entrasim.SignIn(ctx, http.DefaultClient, location, choice)
 	if err != nil {
-		return store.Identity{}, err
+		return entra.SignIn{}, err
 	}
 	u, err := url.Parse(callback)
 	if err != nil {
-		return store.Identity{}, err
+		return entra.SignIn{}, err
 	}
 	if q := u.Query(); q.Get("error") != "" {
-		return store.Identity{}, entra.CallbackError(q)
+		return entra.SignIn{}, entra.CallbackError(q)
 	}
-	in, err := s.Exchange(ctx, u.Query().Get("code"), request, time.Now())
-	return in.Identity, err
+	return s.Exchange(ctx, u.Query().Get("code"), request, time.Now())
 }
 
 func TestDemonstrationUsersSignIn(t *testing.T) {

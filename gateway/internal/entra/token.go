@@ -27,14 +27,15 @@ const (
 )
 
 // verify checks the ID token as OpenID Connect Core §3.1.3.7 and Microsoft's
-// rules for claims ask, and reads who it is about. accept has the last word.
+// rules for claims ask, and reads who it is about. accept has the last word about
+// the token, and admit about the person.
 func (p *Provider) verify(ctx context.Context, at endpoints, raw string, now time.Time, accept func(who store.Identity, nonce string) error) (SignIn, error) {
 	keys := &tokenKeys{p: p, at: at, now: now}
 	token, err := oidc.NewVerifier(at.issuer, keys, &oidc.Config{
 		ClientID: p.clientID, SupportedSigningAlgs: []string{oidc.RS256},
 		// It has one clock for both ends of the lifetime and no leeway at
-		// exp; checkTimes has.
-		SkipExpiryCheck: true,
+		// exp; checkTimes has. It knows one issuer; checkParties knows many.
+		SkipExpiryCheck: true, SkipIssuerCheck: true,
 	}).Verify(ctx, raw)
 	if keys.err != nil {
 		return SignIn{}, keys.err
@@ -46,9 +47,12 @@ func (p *Provider) verify(ctx context.Context, at endpoints, raw string, now tim
 	if err := token.Claims(&c); err != nil {
 		return SignIn{}, misconfigured(codeToken, err)
 	}
-	who := c.identity(at.issuer)
-	if err := errors.Join(p.checkParties(token, c, at.tenant), checkTimes(token.Expiry, c.NotBefore, now), accept(who, token.Nonce)); err != nil {
+	who := c.identity(token.Issuer)
+	if err := errors.Join(p.checkParties(token, c, at), checkTimes(token.Expiry, c.NotBefore, now), accept(who, token.Nonce)); err != nil {
 		return SignIn{}, misconfigured(codeToken, err)
+	}
+	if refused := p.admit(who); refused != nil {
+		return SignIn{}, refused
 	}
 	return SignIn{Identity: who, Session: c.session()}, nil
 }
@@ -75,10 +79,14 @@ type claims struct {
 	ClaimNames map[string]json.RawMessage `json:"_claim_names"`
 }
 
-// checkParties: who issued it, for whom, about whom. go-oidc has compared iss
-// and looked for the client in aud.
-func (p *Provider) checkParties(token *oidc.IDToken, c claims, tenant string) error {
+// checkParties: who issued it, for whom, about whom. go-oidc has looked for the
+// client in aud.
+func (p *Provider) checkParties(token *oidc.IDToken, c claims, at endpoints) error {
 	switch {
+	case !isGUID(c.Tenant) || at.tenant != templateTenant && c.Tenant != at.tenant:
+		return fmt.Errorf("the token is of tenant %q and not %q", c.Tenant, at.tenant)
+	case token.Issuer != issuerOf(at.issuer, c.Tenant):
+		return fmt.Errorf("the token was issued by %q and not by %q", token.Issuer, issuerOf(at.issuer, c.Tenant))
 	case len(token.Audience) != 1:
 		// "MUST be rejected … if it contains additional audiences not trusted".
 		return fmt.Errorf("the token has %d audiences", len(token.Audience))
@@ -86,8 +94,6 @@ func (p *Provider) checkParties(token *oidc.IDToken, c claims, tenant string) er
 		return fmt.Errorf("the token was issued to %q (azp)", c.AuthorizedParty)
 	case c.Version != "2.0":
 		return fmt.Errorf("the token is of version %q and not 2.0", c.Version)
-	case c.Tenant != tenant:
-		return fmt.Errorf("the token is of tenant %q and not %q", c.Tenant, tenant)
 	case !isGUID(strings.ToLower(c.Object)):
 		return fmt.Errorf("the token's object id (oid) is %q", c.Object)
 	}

@@ -50,9 +50,9 @@ func TestAnIDTokenIsRejected(t *testing.T) {
 		"another tenant issued it": {func(f *fake, claims map[string]any) string {
 			claims["iss"], claims["tid"] = f.URL+"/"+otherID+"/v2.0", otherID
 			return sign("kid-a", jose.RS256, keyA(), claims)
-		}, "issued by a different provider"},
-		"a v1.0 endpoint issued it":         {claim("iss", "https://sts.windows.net/"+tenantID+"/"), "issued by a different provider"},
-		"nobody issued it":                  {claim("iss", nil), "issued by a different provider"},
+		}, "is of tenant"},
+		"a v1.0 endpoint issued it":         {claim("iss", "https://sts.windows.net/"+tenantID+"/"), "was issued by"},
+		"nobody issued it":                  {claim("iss", nil), "was issued by"},
 		"its tenant is another":             {claim("tid", otherID), "of tenant"},
 		"its tenant is in capitals":         {claim("tid", "ABCDEF00-2222-4333-8444-555555555555"), "of tenant"},
 		"it has no tenant":                  {claim("tid", nil), `of tenant ""`},
