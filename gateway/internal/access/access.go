@@ -66,9 +66,10 @@ var kinds = []SubjectKind{KindUser, KindGroup, KindRole, KindTenant, KindClient}
 // Subject is one kind of person, or the client, that a rule is for.
 type Subject struct {
 	Kind SubjectKind
-	// Value is an object id (user: "oid" or "tid/oid"; group), the value of
-	// an app role, a tenant id, where "*" is everybody who can sign in, or a
-	// client_id. It is compared exactly; ids of Microsoft are lower-case.
+	// Value is an object id (user or group), the value of an app role, a tenant id,
+	// where "*" is everybody who can sign in, or a client_id. "tid/" before one of
+	// the first three means that of this tenant alone. It is compared exactly; ids
+	// of Microsoft are lower-case.
 	Value string
 }
 
@@ -198,13 +199,17 @@ func (pol *Policy) Decide(p *Principal, tool string) Decision {
 			if s.matches(p) {
 				return Decision{Allowed: true, Rule: r.Name, Reason: ReasonRule}
 			}
-			if s.Kind == KindGroup && p.GroupsUnknown && denied.Reason == ReasonNoRule {
+			if s.Kind == KindGroup && p.GroupsUnknown && !strings.Contains(s.in(p.Tenant), "/") && denied.Reason == ReasonNoRule {
 				denied = Decision{Rule: r.Name, Reason: ReasonGroupsUnknown}
 			}
 		}
 	}
 	return denied
 }
+
+// in is what the subject names in a tenant; "tid/" stays before what is another's,
+// which nobody in this one is or has.
+func (s Subject) in(tenant string) string { return strings.TrimPrefix(s.Value, tenant+"/") }
 
 func (s Subject) matches(p *Principal) bool {
 	// Nobody is in no tenant, not even in "*".
@@ -213,16 +218,13 @@ func (s Subject) matches(p *Principal) bool {
 	}
 	switch s.Kind {
 	case KindUser:
-		if tenant, object, both := strings.Cut(s.Value, "/"); both {
-			return tenant == p.Tenant && object == p.Object
-		}
-		return s.Value == p.Object
+		return s.in(p.Tenant) == p.Object
 	case KindGroup:
 		// Groups of a person with too many are not the truth, even the ones
 		// that are there.
-		return !p.GroupsUnknown && slices.Contains(p.Groups, s.Value)
+		return !p.GroupsUnknown && slices.Contains(p.Groups, s.in(p.Tenant))
 	case KindRole:
-		return slices.Contains(p.Roles, s.Value)
+		return slices.Contains(p.Roles, s.in(p.Tenant))
 	case KindTenant:
 		return s.Value == "*" || s.Value == p.Tenant
 	default:

@@ -12,6 +12,7 @@ const (
 	tenant = "aaaaaaaa-0000-0000-0000-000000000001"
 	object = "bbbbbbbb-0000-0000-0000-000000000001"
 	group  = "cccccccc-0000-0000-0000-000000000001"
+	other  = "aaaaaaaa-0000-0000-0000-000000000002"
 )
 
 func person(change func(*access.Principal)) *access.Principal {
@@ -46,10 +47,17 @@ func TestDecide(t *testing.T) {
 		{name: "no principal is denied even by a rule for all tools", rules: one(access.KindTenant, tenant, "*"), tool: "math_add", want: access.Decision{Reason: "no_rule"}},
 		{name: "a user by object id", rules: one(access.KindUser, object, "math_add"), who: person(nil), tool: "math_add", want: access.Decision{Allowed: true, Rule: "r", Reason: "rule"}},
 		{name: "a user by tenant and object", rules: one(access.KindUser, tenant+"/"+object, "*"), who: person(nil), tool: "x", want: access.Decision{Allowed: true, Rule: "r", Reason: "rule"}},
-		{name: "the same object id in another tenant is another person", rules: one(access.KindUser, "aaaaaaaa-0000-0000-0000-000000000002/"+object, "*"), who: person(nil), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "the same object id in another tenant is another person", rules: one(access.KindUser, other+"/"+object, "*"), who: person(nil), tool: "x", want: access.Decision{Reason: "no_rule"}},
 		{name: "another tool", rules: one(access.KindUser, object, "math_add"), who: person(nil), tool: "math_adds", want: access.Decision{Reason: "no_rule"}},
 		{name: "a role the person has", rules: one(access.KindRole, "Mcp.User", "math_*"), who: person(func(p *access.Principal) { p.Roles = []string{"Mcp.User"} }), tool: "math_add", want: access.Decision{Allowed: true, Rule: "r", Reason: "rule"}},
 		{name: "a role in another case is another role", rules: one(access.KindRole, "Mcp.User", "*"), who: person(func(p *access.Principal) { p.Roles = []string{"mcp.user"} }), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a role that their tenant gave", rules: one(access.KindRole, tenant+"/Mcp.User", "*"), who: person(func(p *access.Principal) { p.Roles = []string{"Mcp.User"} }), tool: "x", want: access.Decision{Allowed: true, Rule: "r", Reason: "rule"}},
+		{name: "the same role, given by another tenant", rules: one(access.KindRole, other+"/Mcp.User", "*"), who: person(func(p *access.Principal) { p.Roles = []string{"Mcp.User"} }), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "a group of their tenant", rules: one(access.KindGroup, tenant+"/"+group, "*"), who: person(withGroup), tool: "x", want: access.Decision{Allowed: true, Rule: "r", Reason: "rule"}},
+		{name: "a group of the same id in another tenant", rules: one(access.KindGroup, other+"/"+group, "*"), who: person(withGroup), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "unknown groups do not matter for a group of another tenant", rules: one(access.KindGroup, other+"/"+group, "*"), who: person(overage), tool: "x", want: access.Decision{Reason: "no_rule"}},
+		{name: "unknown groups matter for a group of their tenant", rules: one(access.KindGroup, tenant+"/"+group, "*"), who: person(overage), tool: "x", want: access.Decision{Rule: "r", Reason: "groups_unknown"}},
+		{name: "a client that is called like a user of a tenant", rules: one(access.KindUser, tenant+"/"+object, "*"), who: itself(object), tool: "x", want: access.Decision{Reason: "no_rule"}},
 		{name: "a role never matches a group of the same text", rules: one(access.KindRole, group, "*"), who: person(withGroup), tool: "x", want: access.Decision{Reason: "no_rule"}},
 		{name: "a group the person is in", rules: one(access.KindGroup, group, "*"), who: person(withGroup), tool: "x", want: access.Decision{Allowed: true, Rule: "r", Reason: "rule"}},
 		{name: "a group rule denies when the groups are unknown, and says why", rules: one(access.KindGroup, group, "*"), who: person(overage), tool: "x", want: access.Decision{Rule: "r", Reason: "groups_unknown"}},

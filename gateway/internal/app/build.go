@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"mcp-gateway/gateway/internal/access"
@@ -180,7 +181,9 @@ func rules(configured []config.Rule) []access.Rule {
 func groups(configured []config.Rule) []string {
 	var all []string
 	for _, r := range configured {
-		all = append(all, r.Groups...)
+		for _, g := range r.Groups {
+			all = append(all, g[strings.LastIndexByte(g, '/')+1:]) // without the tenant
+		}
 	}
 	return all
 }

@@ -63,6 +63,28 @@ access:
 	}
 }
 
+// TestATenantsAdministratorsGiveRolesToTheirOwnPeople, and to nobody else's: Mallory
+// is Mcp.Admin, because the administrator of Evil Corp says so, and has Ada's id.
+func TestATenantsAdministratorsGiveRolesToTheirOwnPeople(t *testing.T) {
+	t.Parallel()
+	const own = entrasim.DemoTenant + "/"
+	l := startFor(t, "organizations", entrasim.DemoTenant+","+entrasim.OtherTenant, `
+access:
+  - {name: administrators, roles: [`+own+entrasim.RoleAdmin+`], tools: [math_add]}
+  - {name: ada, users: [`+own+entrasim.AdaObject+`], tools: [math_subtract]}
+  - {name: engineers, groups: [`+own+entrasim.GroupEngineering+`], tools: [math_divide]}
+  - {name: their administrators, roles: [`+entrasim.OtherTenant+"/"+entrasim.RoleAdmin+`], tools: [math_multiply]}
+`, always)
+	for who, want := range map[string][4]bool{"Ada": {true, true, true, false}, "Olga": {false, false, true, false}, entrasim.Mallory: {false, false, false, true}} {
+		_, tokens := l.grant(who)
+		for i, tool := range []string{"math_add", "math_subtract", "math_divide", "math_multiply"} {
+			if l.lists(tokens, tool) != want[i] {
+				t.Errorf("%s sees %s: %v", who, tool, !want[i])
+			}
+		}
+	}
+}
+
 // TestATenantThatIsNotAllowed: Microsoft lets them in, and the gateway does not. They
 // are told why, the program gets access_denied, and the trail says who it was.
 func TestATenantThatIsNotAllowed(t *testing.T) {

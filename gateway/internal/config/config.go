@@ -230,11 +230,13 @@ type Rate struct {
 type Rule struct {
 	// Name stands in the audit trail; it is unique.
 	Name string
-	// Users are object ids, lower-case, alone or as "tenant/object".
+	// Users are object ids, lower-case, alone or as "tenant/object". If there are
+	// several AllowedTenants, these and the next two must name one: each tenant's
+	// administrators give the roles and the groups of its people.
 	Users []string
-	// Groups are object ids of groups, lower-case.
+	// Groups are object ids of groups, lower-case, or "tenant/object".
 	Groups []string
-	// Roles are values of app roles of the application.
+	// Roles are values of app roles of the application, or "tenant/value".
 	Roles []string
 	// Tenants are directories, lower-case GUIDs: everybody of that tenant;
 	// "*" is everybody who can sign in.

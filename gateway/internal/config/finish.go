@@ -17,6 +17,7 @@ func (l *loader) finish() {
 	l.finishNetwork()
 	l.finishAuthority()
 	l.finishTenants()
+	l.finishSubjects()
 	l.finishGraph()
 	l.finishTokens()
 	l.finishClients()
@@ -123,6 +124,31 @@ func (l *loader) finishTenants() {
 		l.blame(key, "has the tenant of personal accounts, which cannot sign in through organizations", "set tenant_id to common, or remove "+personalTenant)
 	case personal && other:
 		l.blame(key, "has an organization, whose people cannot sign in through consumers", "set tenant_id to common or organizations, or list "+personalTenant+" alone")
+	}
+}
+
+// finishSubjects asks a gateway for several tenants whose users, groups and roles its
+// rules mean: otherwise the administrators of each could give what they like.
+func (l *loader) finishSubjects() {
+	allowed := l.cfg.Microsoft.AllowedTenants
+	if len(allowed) < 2 || !l.good("microsoft.allowed_tenants") {
+		return
+	}
+	anybodys := func(value string) bool {
+		tenant, _ := ofTenant(value)
+		return value != "" && !slices.Contains(allowed, tenant)
+	}
+	for _, r := range l.cfg.Access {
+		for _, named := range []struct {
+			key    string
+			values []string
+		}{{"users", r.Users}, {"groups", r.Groups}, {"roles", r.Roles}} {
+			if i := slices.IndexFunc(named.values, anybodys); i >= 0 {
+				_, what := ofTenant(named.values[i])
+				l.blame("access", "the rule "+r.Name+" does not say of which tenant its "+named.key+" are, and each gives its own people groups and roles",
+					"write one of allowed_tenants before it, such as "+allowed[0]+"/"+what)
+			}
+		}
 	}
 }
 

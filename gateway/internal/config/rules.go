@@ -48,26 +48,35 @@ func ruleName(text string) (string, *refusal) {
 	return text, nil
 }
 
-func userID(text string) (string, *refusal) {
-	id := strings.ToLower(text)
-	tenant, object, both := strings.Cut(id, "/")
-	if !both {
-		object = id
+// ofTenant cuts the tenant off what is written as tenant/what; it is empty where
+// there is none, and then all is what.
+func ofTenant(text string) (tenant, what string) {
+	before, after, found := strings.Cut(text, "/")
+	if id, ok := guid(before); ok && found {
+		return id, after
 	}
-	if !guidForm.MatchString(object) || both && !guidForm.MatchString(tenant) {
-		return "", &refusal{fmt.Sprintf("%q is not the object id of a user", text),
-			"copy the object id from the user's page in Entra; names and addresses can pass to somebody else"}
-	}
-	return id, nil
+	return "", text
 }
 
-func groupID(text string) (string, *refusal) {
-	id, ok := guid(text)
-	if !ok {
-		return "", &refusal{fmt.Sprintf("%q is not the object id of a group", text), "copy the object id from the group's page in Entra; anybody can take a group's name"}
+// objectID reads the id of one object in Entra, with or without its tenant.
+func objectID(one, remedy string) func(string) (string, *refusal) {
+	return func(text string) (string, *refusal) {
+		tenant, object := ofTenant(text)
+		id, ok := guid(object)
+		switch {
+		case !ok:
+			return "", &refusal{fmt.Sprintf("%q is not the object id of a %s", text, one), remedy}
+		case tenant != "":
+			return tenant + "/" + id, nil
+		}
+		return id, nil
 	}
-	return id, nil
 }
+
+var (
+	userID  = objectID("user", "copy the object id from the user's page in Entra; names and addresses can pass to somebody else")
+	groupID = objectID("group", "copy the object id from the group's page in Entra; anybody can take a group's name")
+)
 
 // tenantID accepts "*", everybody who can sign in: with a domain as tenant_id
 // nobody need look up the id for that.
@@ -80,8 +89,12 @@ func tenantID(text string) (string, *refusal) {
 }
 
 func role(text string) (string, *refusal) {
-	if n := utf8.RuneCountInString(text); n == 0 || n > 120 || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+	tenant, value := ofTenant(text)
+	if n := utf8.RuneCountInString(value); n == 0 || n > 120 || strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		return "", &refusal{fmt.Sprintf("%q is not the value of an app role", text), "copy the role's value, not its display name: it has no spaces"}
+	}
+	if tenant != "" {
+		return tenant + "/" + value, nil
 	}
 	return text, nil
 }

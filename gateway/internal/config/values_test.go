@@ -13,6 +13,7 @@ import (
 func TestRefusedValues(t *testing.T) {
 	t.Parallel()
 	const proxies = "trusted_proxies: [10.0.0.0/8]\n"
+	const several = "microsoft: {tenant_id: organizations, allowed_tenants: [" + tenantID + ", " + someID + "]}\n"
 	for _, tt := range []struct{ name, lines, want string }{
 		// public_url
 		{"no scheme", "public_url: mcp.example.com", "public_url: does not start with https://"},
@@ -115,6 +116,12 @@ func TestRefusedValues(t *testing.T) {
 		{"a name that is too long", "access: [{name: " + strings.Repeat("ä", 101) + ", roles: [R], tools: [x]}]", "access.name: is not 1 to 100 characters on one line"},
 		{"a name of two lines", `access: [{name: "a\nb", roles: [R], tools: [x]}]`, "access.name: is not 1 to 100 characters on one line"},
 		{"a user with an empty tenant", "access: [{name: a, users: [/" + someID + "], tools: [x]}]", `access.users: "/` + someID + `" is not the object id of a user`},
+		{"a role of a tenant and nothing else", "access: [{name: a, roles: [" + tenantID + "/], tools: [x]}]", `access.roles: "` + tenantID + `/" is not the value of an app role`},
+		{"a group of a domain", "access: [{name: a, groups: [contoso.example/" + someID + "], tools: [x]}]", `access.groups: "contoso.example/` + someID + `" is not the object id of a group`},
+		{"a role that any of several tenants gives", several + "access: [{name: a, roles: [" + tenantID + "/R, S], tools: [x]}]", "@3 access: the rule a does not say of which tenant its roles are, and each gives its own people groups and roles"},
+		{"a role of a tenant that is not allowed", several + "access: [{name: a, roles: [" + clientID + "/R], tools: [x]}]", "@3 access: the rule a does not say of which tenant its roles are, and each gives its own people groups and roles"},
+		{"a group of any of several tenants", several + "access: [{name: a, groups: [" + someID + "], tools: [x]}]", "@3 access: the rule a does not say of which tenant its groups are, and each gives its own people groups and roles"},
+		{"a user of any of several tenants", several + "access: [{name: a, users: [" + someID + "], tools: [x]}]", "@3 access: the rule a does not say of which tenant its users are, and each gives its own people groups and roles"},
 		{"an empty role", "access: [{name: a, roles: [''], tools: [x]}]", `access.roles: "" is not the value of an app role`},
 		{"a pattern of tenants", "access: [{name: a, tenants: ['9*'], tools: [x]}]", `access.tenants: "9*" is not the id of a tenant`},
 		{"every group", "access: [{name: a, groups: ['*'], tools: [x]}]", `access.groups: "*" is not the object id of a group`},
@@ -253,6 +260,14 @@ func TestValuesBecomeCanonical(t *testing.T) {
 			field: func(c *config.Config) string { return c.HTTP.AllowedOrigins[0] }, want: "https://a.example"},
 		{name: "a user with a tenant is lower-case", lines: "access: [{name: a, users: [" + strings.ToUpper(tenantID+"/"+someID) + "], tools: [x]}]",
 			field: func(c *config.Config) string { return c.Access[0].Users[0] }, want: tenantID + "/" + someID},
+		{name: "a role may be that of a tenant", lines: "access: [{name: a, roles: [" + strings.ToUpper(tenantID) + "/Mcp.User], tools: [x]}]",
+			field: func(c *config.Config) string { return c.Access[0].Roles[0] }, want: tenantID + "/Mcp.User"},
+		{name: "a role may have a slash", lines: "access: [{name: a, roles: [Mcp/User], tools: [x]}]",
+			field: func(c *config.Config) string { return c.Access[0].Roles[0] }, want: "Mcp/User"},
+		{name: "a group may be that of a tenant", lines: "access: [{name: a, groups: [" + strings.ToUpper(tenantID+"/"+someID) + "], tools: [x]}]",
+			field: func(c *config.Config) string { return c.Access[0].Groups[0] }, want: tenantID + "/" + someID},
+		{name: "one of several tenants needs no name in rules", lines: "access: [{name: a, roles: [R], tools: [x]}]", set: map[string]string{"MICROSOFT_TENANT_ID": "organizations", "MICROSOFT_ALLOWED_TENANTS": tenantID},
+			field: func(c *config.Config) string { return c.Access[0].Roles[0] }, want: "R"},
 		{name: "a star is everybody who can sign in", lines: "access: [{name: a, tenants: ['*'], tools: [x]}]",
 			field: func(c *config.Config) string { return c.Access[0].Tenants[0] }, want: "*"},
 		{name: "a role keeps its case", lines: "access: [{name: a, roles: [Mcp.User], tools: [x]}]",
