@@ -85,6 +85,11 @@ type Microsoft struct {
 	// AllowedTenants are directories, lower-case GUIDs. Default none: the one
 	// that TenantID is. Required if it is several, and there is no word for all.
 	AllowedTenants []string
+	// Guests says whether guests of the tenant may come in: "allow" (default),
+	// because an administrator invited each of them and rules give them nothing by
+	// themselves, or "deny", for which the application must have the optional
+	// claim acct.
+	Guests string
 	// AuthorityHost is the origin of the cloud's sign-in service. Default
 	// https://login.microsoftonline.com; national clouds have their own.
 	AuthorityHost string

@@ -108,7 +108,7 @@ func TestDefaults(t *testing.T) {
 		KeyFile:   filepath.FromSlash("/state/keys.json"),
 		Microsoft: config.Microsoft{
 			ClientID: clientID, ClientSecret: secret.New(canary), TenantID: tenantID,
-			AuthorityHost: "https://login.microsoftonline.com", GraphURL: "https://graph.microsoft.com", Prompt: "select_account",
+			Guests: "allow", AuthorityHost: "https://login.microsoftonline.com", GraphURL: "https://graph.microsoft.com", Prompt: "select_account",
 			RecheckInterval: time.Hour, OutageGrace: 4 * time.Hour,
 		},
 		Tokens: config.Tokens{

@@ -64,6 +64,7 @@ var settings = []setting{
 		required("copy the directory (tenant) id from the app registration, into the file or into MICROSOFT_TENANT_ID"),
 	many("microsoft.allowed_tenants", allowedTenant, func(c *Config) *[]string { return &c.Microsoft.AllowedTenants }).
 		from("MICROSOFT_ALLOWED_TENANTS"),
+	one("microsoft.guests", "allow", choice("allow", "deny"), func(c *Config) *string { return &c.Microsoft.Guests }),
 	one("microsoft.authority_host", "https://login.microsoftonline.com", authority, func(c *Config) *string { return &c.Microsoft.AuthorityHost }).
 		from("MICROSOFT_AUTHORITY_HOST"),
 	one("microsoft.graph_url", "", graphURL, func(c *Config) *string { return &c.Microsoft.GraphURL }).

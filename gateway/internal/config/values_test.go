@@ -86,6 +86,8 @@ func TestRefusedValues(t *testing.T) {
 		{"personal accounts through organizations", "microsoft: {tenant_id: organizations, allowed_tenants: [" + tenantID + ", 9188040d-6c67-4c5b-b112-36a304b66dad]}",
 			"microsoft.allowed_tenants: has the tenant of personal accounts, which cannot sign in through organizations"},
 		{"an organization through consumers", "microsoft: {tenant_id: consumers, allowed_tenants: [" + tenantID + "]}", "microsoft.allowed_tenants: has an organization, whose people cannot sign in through consumers"},
+		{"some guests", "microsoft: {guests: some}", `microsoft.guests: "some" is not one of its values`},
+		{"guests as YAML 1.1 says no", "microsoft: {guests: no}", `microsoft.guests: "no" is not one of its values`},
 		{"a size with a unit", "http: {max_body_bytes: 4MiB}", `http.max_body_bytes: "4MiB" is not a whole number`},
 		{"a size in hexadecimal", "http: {max_body_bytes: 0x400000}", `http.max_body_bytes: "0x400000" is not a whole number`},
 		{"a size with underscores", "http: {max_body_bytes: 4_194_304}", `http.max_body_bytes: "4_194_304" is not a whole number`},

@@ -46,6 +46,10 @@ type Config struct {
 	// all. Personal accounts are those of the tenant
 	// 9188040d-6c67-4c5b-b112-36a304b66dad. Empty if Tenant is one directory.
 	AllowedTenants []string
+	// DenyGuests keeps out who belongs to a tenant and has their account elsewhere.
+	// The application must have the optional claim acct; without it in a token,
+	// nobody is let in.
+	DenyGuests bool
 	// ClientID is the GUID of the application (client) in that tenant.
 	ClientID string
 	// ClientSecret is the value, not the id, of one of its secrets.
@@ -89,6 +93,7 @@ type Provider struct {
 	authority   *url.URL
 	tenant      string   // as configured, lower-case: GUID, domain or the name of several
 	allowed     []string // tenants, lower-case; none if tenant is one
+	denyGuests  bool
 	clientID    string
 	secret      secret.Value
 	redirectURL string
@@ -106,7 +111,7 @@ type Provider struct {
 // calls nobody: Microsoft may be down while the gateway starts.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		tenant: strings.ToLower(cfg.Tenant), allowed: lower(cfg.AllowedTenants), clientID: strings.ToLower(cfg.ClientID), secret: cfg.ClientSecret,
+		tenant: strings.ToLower(cfg.Tenant), allowed: lower(cfg.AllowedTenants), denyGuests: cfg.DenyGuests, clientID: strings.ToLower(cfg.ClientID), secret: cfg.ClientSecret,
 		redirectURL: cfg.RedirectURL, prompt: cfg.Prompt, scopes: scopes, http: newHTTPClient(cfg.HTTPClient), logger: cfg.Logger,
 		endpoints: newCached[endpoints](endpointsFresh, endpointsKept),
 		keys:      newCached[[]signingKey](keysFresh, keysKept),

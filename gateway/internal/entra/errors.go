@@ -34,6 +34,8 @@ const (
 	codeProtocol     = "protocol_error"    // an answer against the protocol
 	codeToken        = "id_token_rejected" // an ID token that is not for this sign-in
 	codeTenant       = "tenant_refused"    // a person of a tenant that is not allowed
+	codeGuest        = "guest_refused"     // a guest, and guests are not allowed
+	codeAcct         = "acct_missing"      // nobody knows whether it is a guest
 	codeUnrecognized = "unrecognized"      // an error that is no error code
 )
 

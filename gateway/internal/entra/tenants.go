@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
-
-	"mcp-gateway/gateway/internal/store"
 )
 
 const (
@@ -89,22 +86,4 @@ func (p *Provider) mayServe(id string) bool {
 // issuerOf puts a tenant into an issuer that may be a template.
 func issuerOf(issuer, tenant string) string {
 	return strings.ReplaceAll(issuer, templateTenant, tenant)
-}
-
-// admit is the gateway's own say about somebody whom Microsoft lets in.
-func (p *Provider) admit(who store.Identity) error {
-	if len(p.allowed) == 0 || slices.Contains(p.allowed, who.Tenant) {
-		return nil
-	}
-	e := &Error{
-		Kind: KindDenied, Code: codeTenant, Tenant: who.Tenant, Object: who.Object,
-		Summary: "Your account belongs to an organization that this gateway does not serve.",
-		Help: "Start again and choose an account of an organization that it serves. If it should serve yours, its administrator can add the Directory (tenant) ID " +
-			who.Tenant + " to microsoft.allowed_tenants.",
-	}
-	if who.Tenant == personalTenant {
-		e.Summary = "Personal Microsoft accounts cannot be used at this gateway."
-		e.Help = "Start again and choose your account at work or school."
-	}
-	return e
 }

@@ -51,8 +51,8 @@ func (p *Provider) verify(ctx context.Context, at endpoints, raw string, now tim
 	if err := errors.Join(p.checkParties(token, c, at), checkTimes(token.Expiry, c.NotBefore, now), accept(who, token.Nonce)); err != nil {
 		return SignIn{}, misconfigured(codeToken, err)
 	}
-	if refused := p.admit(who); refused != nil {
-		return SignIn{}, refused
+	if err := p.admit(who, c); err != nil {
+		return SignIn{}, err
 	}
 	return SignIn{Identity: who, Session: c.session()}, nil
 }
@@ -72,7 +72,8 @@ type claims struct {
 	Groups           []string `json:"groups"`
 	// Session is opaque, and nobody is kept out for it.
 	Session json.RawMessage `json:"sid"`
-	// Account is 1 for a guest, as a number or as a string.
+	// Account is 1 for a guest and 0 for a member, as a number or as a string; it is
+	// there only if the registration asks for it.
 	Account json.RawMessage `json:"acct"`
 	// HasGroups and ClaimNames say that the groups are too many to list.
 	HasGroups  json.RawMessage            `json:"hasgroups"`
@@ -160,14 +161,6 @@ func (c claims) session() string {
 func (c claims) groupsUnknown() bool {
 	_, elsewhere := c.ClaimNames["groups"]
 	return elsewhere || isTrue(c.HasGroups) || len(c.Groups) > maxEntries
-}
-
-// isGuest: the claim acct says so, or the identity provider is not this
-// tenant, in the form of either token version.
-func (c claims) isGuest(issuer string) bool {
-	own := c.IdentityProvider == "" || c.IdentityProvider == issuer ||
-		c.IdentityProvider == "https://sts.windows.net/"+c.Tenant+"/"
-	return !own || strings.Trim(string(c.Account), `"`) == "1"
 }
 
 // isTrue reads a flag that is usually a boolean: all but an explicit no is yes.
