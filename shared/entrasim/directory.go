@@ -1,6 +1,7 @@
 package entrasim
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -53,9 +54,12 @@ type App struct {
 	TenantID, ClientID, Name string
 	MultiTenant              bool
 	// RedirectURIs are of the platform Web: whoever redeems a code that went
-	// there proves itself with one of Secrets.
+	// there proves itself with one of the next three.
 	RedirectURIs []string
 	Secrets      []Secret
+	// Certificates are those whose keys sign the client's assertions: RSA only.
+	Certificates         []*x509.Certificate
+	FederatedCredentials []FederatedCredential
 	// PublicRedirectURIs are of the platform "Mobile and desktop applications":
 	// whoever redeems a code that went there has no secret and may send none.
 	PublicRedirectURIs []string
@@ -111,7 +115,8 @@ func newDirectory(o Options) (directory, error) {
 	for _, a := range o.Apps {
 		check(guid.MatchString(a.ClientID) && d.apps[a.ClientID] == nil, "client id %q is no GUID or stands twice", a.ClientID)
 		check(d.tenants[a.TenantID] != nil, "app %q is in an unknown tenant", a.ClientID)
-		check(len(a.Secrets) > 0 || len(a.RedirectURIs) == 0, "app %q has no secret", a.ClientID)
+		check(len(a.Secrets)+len(a.Certificates)+len(a.FederatedCredentials) > 0 || len(a.RedirectURIs) == 0,
+			"app %q has no secret, no certificate and no federated credential", a.ClientID)
 		for _, uri := range slices.Concat(a.RedirectURIs, a.PublicRedirectURIs) {
 			check(registrable(uri), "app %q cannot register redirect URI %q", a.ClientID, uri)
 		}

@@ -66,6 +66,8 @@ func FuzzToken(f *testing.F) {
 		"code": {"1.x"}, "redirect_uri": {redirectURI}, "code_verifier": {verifier},
 	}.Encode())
 	f.Add(form, "grant_type=refresh_token&refresh_token=1.x&client_id="+entrasim.DemoClientID+"&client_secret="+url.QueryEscape(secret))
+	f.Add(form, "grant_type=refresh_token&refresh_token=1.x&client_id="+entrasim.DemoClientID+"&client_assertion_type="+url.QueryEscape(assertionType)+
+		"&client_assertion=eyJhbGciOiJQUzI1NiJ9.eyJpc3MiOiIi"+"In0.AAAA")
 	f.Add("application/json", `{"grant_type":"authorization_code"}`)
 	f.Add(form+"; charset=", "grant_type=%00&grant_type")
 	f.Fuzz(func(t *testing.T, contentType, body string) {

@@ -71,6 +71,7 @@ type Sim struct {
 	revoked    map[*User]time.Time // what they were given before is refused
 	disabled   map[*User]bool
 	access     map[string]graphAccess // to Graph, by access token
+	assertions map[string]int64       // until when each counts as used
 	planned    map[endpoint][]Outcome
 	claims     []func(map[string]any)
 	headers    []func(map[string]any)
@@ -88,6 +89,7 @@ func New(o Options) (*Sim, error) {
 		published: make(map[*Key]bool), planned: make(map[endpoint][]Outcome),
 		codes: make(map[string]*signIn), refresh: make(map[string]*signIn), sessions: make(map[string]*session),
 		revoked: make(map[*User]time.Time), disabled: make(map[*User]bool), access: make(map[string]graphAccess),
+		assertions: make(map[string]int64),
 	}
 	if s.now == nil {
 		s.now = time.Now

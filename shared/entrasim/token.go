@@ -23,7 +23,7 @@ const refreshIdle = 90 * 24 * time.Hour
 // tokenParameters are all that a client may send.
 var tokenParameters = []string{
 	"client_id", "client_secret", "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope",
-	"claims", "client_info",
+	"claims", "client_info", "client_assertion", "client_assertion_type",
 }
 
 // tokenResponse has the members of Microsoft's answer in its order.
@@ -140,7 +140,7 @@ func parseTokenForm(r *http.Request) (url.Values, *failure) {
 // tokenClient is the application that asks for tokens.
 type tokenClient struct {
 	*App
-	// proven: it sent its secret. Whether it must or must not depends on the
+	// proven: it sent its secret, or an assertion. Whether it must or must not depends on the
 	// redirect URI that the sign-in went to.
 	proven bool
 }
@@ -150,15 +150,15 @@ func (c tokenClient) mayContinue(in *signIn) *failure {
 	public := registered(c.PublicRedirectURIs, in.redirectURI)
 	switch {
 	case public && c.proven:
-		return violation(700025, "token: client %q sent a secret for the redirect URI of a program", c.ClientID)
+		return violation(700025, "token: client %q proved itself for the redirect URI of a program", c.ClientID)
 	case !public && !c.proven:
 		return violation(7000218, "token: client %q", c.ClientID)
 	}
 	return nil
 }
 
-// authenticate finds out which application is asking (RFC 6749 §2.3.1): by its
-// secret in the body or by HTTP Basic, never by both.
+// authenticate finds out which application is asking (RFC 6749 §2.3): by its
+// secret in the body or by HTTP Basic, or by an assertion, never by two of them.
 func (s *Sim) authenticate(r *http.Request, form url.Values, at authority) (tokenClient, *failure) {
 	id, secret := form.Get("client_id"), form.Get("client_secret")
 	if user, password, ok := r.BasicAuth(); ok {
@@ -176,6 +176,12 @@ func (s *Sim) authenticate(r *http.Request, form url.Values, at authority) (toke
 	app, f := s.dir.app(id, at)
 	if f != nil {
 		return tokenClient{}, f
+	}
+	if asserted := form.Get("client_assertion"); asserted != "" || form.Get("client_assertion_type") != "" {
+		if secret != "" || form.Get("client_assertion_type") != assertionType {
+			return tokenClient{}, violation(9002313, "token: the client authenticates twice or malformed")
+		}
+		return tokenClient{App: app, proven: true}, s.checkAssertion(app, asserted, s.authorityURL(r)+r.URL.Path)
 	}
 	if secret == "" {
 		return tokenClient{App: app}, nil // mayContinue says whether that will do

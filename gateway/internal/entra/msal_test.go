@@ -248,6 +248,12 @@ func (w *msalWorld) webApplication(authority, secret string, options ...confiden
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.application(authority, credential, options...)
+}
+
+// application is a web application with any credential.
+func (w *msalWorld) application(authority string, credential confidential.Credential, options ...confidential.Option) confidential.Client {
+	w.t.Helper()
 	client, err := confidential.New(authority+"/"+entrasim.DemoTenant, entrasim.DemoClientID, credential,
 		append(options, confidential.WithHTTPClient(w.client))...)
 	if err != nil {
