@@ -163,7 +163,7 @@ func stranger(_ *testing.T, l login) {
 		return
 	}
 	l.failed(a, page, next, http.StatusBadGateway, oauth.CodeServerError)
-	logged("code=id_token_rejected", "the token is of tenant")
+	logged("code=id_token_rejected", "the token of tenant")
 }
 
 // changedNonce: the code is good, and the ID token is for another sign-in.
