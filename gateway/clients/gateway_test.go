@@ -80,6 +80,7 @@ microsoft:
   client_secret_file: client-secret
   tenant_id: %s
   authority_host: %s
+  recheck_interval: 0s # each renewal goes to Microsoft
 tokens: {access_lifetime: %s}
 access:
   - {name: everybody, tenants: [%[4]s], tools: ["*"]}
