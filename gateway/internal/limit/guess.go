@@ -2,6 +2,7 @@ package limit
 
 import (
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -13,6 +14,10 @@ import (
 type Guesses struct {
 	each *Limiter
 	all  *rate.Limiter
+
+	mu sync.Mutex
+	// guards below
+	latest time.Time
 }
 
 // NewGuesses returns a Guesses that lets each address try as each says, and all of
@@ -24,6 +29,7 @@ func NewGuesses(each, all Config) *Guesses {
 // Allow counts a try before it is looked at, as a wrong one, and reports whether it
 // may be looked at. Call right if it was no wrong one.
 func (g *Guesses) Allow(addr netip.Addr, now time.Time) (right func(), ok bool) {
+	now = g.forward(now)
 	if ok, _ := g.each.Allow(addr, now); !ok {
 		return nil, false
 	}
@@ -33,4 +39,16 @@ func (g *Guesses) Allow(addr netip.Addr, now time.Time) (right func(), ok bool) 
 		return nil, false
 	}
 	return func() { counted.CancelAt(now) }, true
+}
+
+// forward is now, but never earlier than before: a rate.Limiter that is asked about
+// an earlier time gives what came since then once more, and whoever sends a form
+// slowly chooses how much earlier theirs is.
+func (g *Guesses) forward(now time.Time) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now.After(g.latest) {
+		g.latest = now
+	}
+	return g.latest
 }

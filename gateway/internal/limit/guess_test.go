@@ -73,3 +73,26 @@ func TestForgottenGuessesLetNothingThrough(t *testing.T) {
 		}
 	}
 }
+
+// TestGuessesThatComeLateAreNotGivenTwice: a form that is sent slowly is looked at
+// with the time of its first byte, and takes no other back to that time.
+func TestGuessesThatComeLateAreNotGivenTwice(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, g := range map[string]*limit.Guesses{
+		"of one address":   limit.NewGuesses(limit.Config{PerMinute: 60, Burst: 60}, limit.Config{PerMinute: 6000, Burst: 6000}),
+		"of all addresses": limit.NewGuesses(limit.Config{PerMinute: 6000, Burst: 6000}, limit.Config{PerMinute: 60, Burst: 60}),
+	} {
+		let := 0
+		for range 1000 {
+			for _, at := range []time.Time{now, now.Add(-30 * time.Second)} {
+				if _, ok := g.Allow(address(1), at); ok {
+					let++
+				}
+			}
+		}
+		if let != 60 {
+			t.Errorf("%s: %d guesses were let through at once, want the 60 of the burst", name, let)
+		}
+	}
+}
