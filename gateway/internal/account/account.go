@@ -31,9 +31,10 @@ const (
 	// Unchecked is how long a grant lasts whose person cannot be asked about,
 	// because Microsoft gave no refresh token.
 	Unchecked = 24 * time.Hour
-	// askTime is how long one question may take, with all that belongs to it, and
-	// claimTime for how long nobody else asks about the person: longer, so that
-	// only a question whose asker was killed is asked a second time.
+	// askTime is how long Microsoft may take for one question, and claimTime for how
+	// long nobody else asks about the person: longer, so that what was said in the
+	// last moment is written down too, and only a question whose asker was killed is
+	// asked a second time.
 	askTime   = 20 * time.Second
 	claimTime = 30 * time.Second
 	// retryPerson is when a question about one person that was not answered is
@@ -150,7 +151,7 @@ func (s *Service) Check(ctx context.Context, token store.Hash, clientID string, 
 	}
 	_, err, _ = s.asking.Do(a.Tenant+"/"+a.Object, func() (any, error) {
 		// Whoever comes meanwhile waits for the same answer, also if this one leaves.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTime)
 		defer cancel()
 		return nil, s.claim(ctx, a, now)
 	})
@@ -190,7 +191,9 @@ func (s *Service) ask(ctx context.Context, a store.Account, now time.Time) error
 		return s.release(ctx, a, retryPerson, now)
 	}
 	before := entra.SignIn{Identity: store.Identity{Tenant: a.Tenant, Object: a.Object}, Refresh: secret.New(string(plain))}
-	in, err := s.cfg.Login.Renew(ctx, before, now)
+	asking, answered := context.WithTimeout(ctx, askTime)
+	in, err := s.cfg.Login.Renew(asking, before, now)
+	answered()
 	failure, refused := errors.AsType[*entra.Error](err)
 	switch {
 	case refused && failure.Kind == entra.KindDenied:
