@@ -223,7 +223,7 @@ func (p *Provider) Renew(ctx context.Context, before SignIn, now time.Time) (Sig
 		// Microsoft's has no nonce, that of others the first; it need not be looked
 		// at ("the ID Token SHOULD NOT have a nonce Claim").
 		if who.Tenant != before.Tenant || who.Object != before.Object {
-			return errors.New("the renewed token is about somebody else")
+			return errSomebodyElse
 		}
 		return nil
 	})
@@ -232,6 +232,9 @@ func (p *Provider) Renew(ctx context.Context, before SignIn, now time.Time) (Sig
 	}
 	return after, err
 }
+
+// errSomebodyElse: then the refresh token beside it is somebody else's too.
+var errSomebodyElse = errors.New("the renewed token is about somebody else")
 
 // signIn asks the token endpoint and checks whom the answer is about. accept
 // looks at what is special to the way in which it was asked.
@@ -243,19 +246,19 @@ func (p *Provider) signIn(ctx context.Context, form url.Values, now time.Time, a
 			return SignIn{}, err
 		}
 		answer, err := p.post(ctx, at, form)
-		if err != nil {
+		var in SignIn
+		if err == nil {
+			in, err = p.verify(ctx, at, answer.IDToken, now, accept)
+		}
+		if errors.Is(err, errSomebodyElse) {
 			return SignIn{}, err
 		}
-		in, err := p.verify(ctx, at, answer.IDToken, now, accept)
-		if failure, ok := errors.AsType[*Error](err); ok && failure.Kind == KindUnavailable {
-			// The keys could not be fetched. The refresh token that was redeemed may be
-			// good no longer, so the next one must not be lost.
-			return SignIn{Refresh: secret.New(answer.RefreshToken)}, err
-		}
-		if err != nil {
-			return SignIn{}, err
-		}
+		// Also if the keys could not be fetched, or the clock is wrong: the refresh
+		// token that was redeemed may be good no longer, so the next one must not be lost.
 		in.Refresh = secret.New(answer.RefreshToken)
+		if err != nil {
+			return in, err
+		}
 		p.resolveGroups(ctx, &in, answer.AccessToken)
 		return in, nil
 	}()

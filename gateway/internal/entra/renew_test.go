@@ -1,6 +1,7 @@
 package entra_test
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -89,8 +90,6 @@ func TestRenewRefusesATokenAboutSomebodyElse(t *testing.T) {
 		"another person":                       {"oid": otherID},
 		"the same object id in another tenant": {"tid": otherID},
 		"nobody":                               {"oid": ""},
-		"another application":                  {"aud": otherID},
-		"somebody of yesterday":                {"exp": now.AddDate(0, 0, -1).Unix()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,6 +99,43 @@ func TestRenewRefusesATokenAboutSomebodyElse(t *testing.T) {
 			wantError(t, err, entra.KindMisconfigured, "id_token_rejected", "")
 			if diff := cmp.Diff(store.Identity{}, got.Identity); diff != "" || !got.Refresh.IsZero() {
 				t.Errorf("a rejected token gave something: %s", diff)
+			}
+		})
+	}
+}
+
+// TestARefreshTokenThatComesWithARejectedTokenIsKept: what is wrong is mended by an
+// administrator, who sets a clock or a setting right. Until then the refresh token
+// must not be lost: the one before may be good no longer.
+func TestARefreshTokenThatComesWithARejectedTokenIsKept(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(f *fake) http.HandlerFunc{
+		"a clock that is wrong": func(f *fake) http.HandlerFunc {
+			return f.renewed(nextRefresh, map[string]any{"exp": now.AddDate(0, 0, -1).Unix()})
+		},
+		"another application": func(f *fake) http.HandlerFunc { return f.renewed(nextRefresh, map[string]any{"aud": otherID}) },
+		"another version":     func(f *fake) http.HandlerFunc { return f.renewed(nextRefresh, map[string]any{"ver": "1.0"}) },
+		"no ID token": func(*fake) http.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) {
+				writeJSON(w, http.StatusOK, map[string]any{"token_type": "Bearer", "access_token": accessToken, "refresh_token": nextRefresh})
+			}
+		},
+		"no ID token that can be read": func(*fake) http.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) {
+				writeJSON(w, http.StatusOK, map[string]any{"token_type": "Bearer", "access_token": accessToken, "id_token": "x", "refresh_token": nextRefresh})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			f.set(&f.token, change(f))
+			got, err := f.provider(t).Renew(t.Context(), before, now)
+			if failure, ok := errors.AsType[*entra.Error](err); !ok || failure.Kind != entra.KindMisconfigured {
+				t.Errorf("err = %v", err)
+			}
+			if diff := cmp.Diff(store.Identity{}, got.Identity); diff != "" || got.Refresh.Reveal() != nextRefresh {
+				t.Errorf("the refresh token is %q; it says who somebody is: %s", got.Refresh.Reveal(), diff)
 			}
 		})
 	}

@@ -24,7 +24,8 @@ type tokenAnswer struct {
 
 // post asks the token endpoint (RFC 6749 §3.2) as this client. x/oauth2 could
 // redeem a code and no more: it renews without a scope and hides the status of
-// a refusal that is no JSON.
+// a refusal that is no JSON. An answer that lacks only the ID token comes with the
+// error.
 func (p *Provider) post(ctx context.Context, at endpoints, form url.Values) (tokenAnswer, error) {
 	form.Set("client_id", p.clientID)
 	form.Set("client_secret", p.secret.Reveal())
@@ -59,7 +60,7 @@ func (p *Provider) post(ctx context.Context, at endpoints, form url.Values) (tok
 		// Microsoft does not send this; a proxy's page is in the way.
 		return tokenAnswer{}, unavailable(errors.New("the answer of the token endpoint is none"))
 	case answer.IDToken == "":
-		return tokenAnswer{}, misconfigured(codeProtocol, errors.New("the token answer has no id_token"))
+		return answer, misconfigured(codeProtocol, errors.New("the token answer has no id_token"))
 	}
 	return answer, nil
 }
