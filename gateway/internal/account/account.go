@@ -191,9 +191,11 @@ func (s *Service) ask(ctx context.Context, a store.Account, now time.Time) error
 		return s.release(ctx, a, retryPerson, now)
 	}
 	before := entra.SignIn{Identity: store.Identity{Tenant: a.Tenant, Object: a.Object}, Refresh: secret.New(string(plain))}
+	began := time.Now()
 	asking, answered := context.WithTimeout(ctx, askTime)
 	in, err := s.cfg.Login.Renew(asking, before, now)
 	answered()
+	now = now.Add(time.Since(began)) // Microsoft took its time
 	failure, refused := errors.AsType[*entra.Error](err)
 	switch {
 	case refused && failure.Kind == entra.KindDenied:
@@ -248,7 +250,7 @@ func (s *Service) giveUp(ctx context.Context, a store.Account, err error, now ti
 func (s *Service) unanswered(ctx context.Context, a store.Account, why *entra.Error, now time.Time) error {
 	retry := max(why.RetryAfter, retryPerson)
 	if why.Everybody() {
-		s.silent.Store(now.Add(max(why.RetryAfter, retryAll)).UnixNano())
+		s.hush(now.Add(max(why.RetryAfter, retryAll)))
 	}
 	level := slog.LevelWarn
 	if why.Kind == entra.KindMisconfigured {
@@ -258,6 +260,16 @@ func (s *Service) unanswered(ctx context.Context, a store.Account, why *entra.Er
 		slog.String("help", why.Help), slog.Any("error", why), slog.Time("checked_at", a.CheckedAt),
 		slog.Time("until", a.CheckedAt.Add(s.cfg.Interval+s.cfg.Grace)))
 	return s.release(ctx, a, retry, now)
+}
+
+// hush has Microsoft left alone until a time, or longer if it was to be already.
+func (s *Service) hush(until time.Time) {
+	for next := until.UnixNano(); ; {
+		before := s.silent.Load()
+		if before >= next || s.silent.CompareAndSwap(before, next) {
+			return
+		}
+	}
 }
 
 // release gives the claim back, to be asked again after a while.

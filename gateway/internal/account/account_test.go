@@ -171,3 +171,58 @@ func TestASlowOutageIsNobodysEnd(t *testing.T) {
 		}
 	})
 }
+
+// unavailable is an answer that says nothing about anybody.
+func unavailable(retryAfter time.Duration) error {
+	return &entra.Error{Kind: entra.KindUnavailable, Code: "no_answer", RetryAfter: retryAfter}
+}
+
+// TestMicrosoftIsLeftAloneForAsLongAsItAsked, whatever comes of a question that was
+// on its way.
+func TestMicrosoftIsLeftAloneForAsLongAsItAsked(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.signIn(ada, "a")
+		r.signIn(max, "m")
+		time.Sleep(interval)
+		r.answer = func(_ context.Context, before entra.SignIn) (entra.SignIn, error) {
+			if before.Object == ada {
+				time.Sleep(10 * time.Second)
+				return entra.SignIn{}, unavailable(0)
+			}
+			return entra.SignIn{}, unavailable(5 * time.Minute)
+		}
+		slow := make(chan error, 1)
+		go func() { slow <- r.check("a") }()
+		synctest.Wait()
+		r.passes("a question beside it", "m", 1)
+		if err := <-slow; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(4 * time.Minute)
+		r.passes("a while later", "a", 0)
+		time.Sleep(time.Minute)
+		r.passes("when it may be asked again", "a", 1)
+	})
+}
+
+// TestAnOutageThatHangsIsKnownFromItsEnd: or nobody would be spared the wait.
+func TestAnOutageThatHangsIsKnownFromItsEnd(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.signIn(ada, "a")
+		r.signIn(max, "m")
+		time.Sleep(interval)
+		r.answer = func(ctx context.Context, _ entra.SignIn) (entra.SignIn, error) {
+			<-ctx.Done()
+			return entra.SignIn{}, unavailable(0)
+		}
+		r.passes("the one who finds out", "a", 1)
+		time.Sleep(14 * time.Second)
+		r.passes("another, a moment later", "m", 0)
+		time.Sleep(time.Second)
+		r.passes("another, after a while", "m", 1)
+		time.Sleep(24 * time.Second) // beside the 20 of that question
+		r.passes("the first, within the minute", "a", 0)
+		time.Sleep(time.Second)
+		r.passes("the first, after the minute", "a", 1)
+	})
+}
