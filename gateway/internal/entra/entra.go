@@ -214,11 +214,24 @@ func (p *Provider) Exchange(ctx context.Context, code string, req AuthRequest, n
 // KindUnavailable or KindMisconfigured if that cannot be known. A refresh token
 // that comes with an error takes the place of the one before, too.
 func (p *Provider) Renew(ctx context.Context, before SignIn, now time.Time) (SignIn, error) {
-	after, err := p.signIn(ctx, url.Values{
+	after, err := p.renew(ctx, before, p.scopes, now)
+	if failure, ok := errors.AsType[*Error](err); ok && failure.consent() && p.graph != nil {
+		// Who signed in before a rule named a group has not agreed to that permission.
+		// They keep what they agreed to, and Graph is not asked until they sign in anew.
+		after, err = p.renew(ctx, before, scopes, now)
+	}
+	if err == nil && after.Refresh.IsZero() {
+		after.Refresh = before.Refresh // RFC 6749 §6: a new one is optional
+	}
+	return after, err
+}
+
+func (p *Provider) renew(ctx context.Context, before SignIn, scopes []string, now time.Time) (SignIn, error) {
+	return p.signIn(ctx, url.Values{
 		"grant_type": {"refresh_token"}, "refresh_token": {before.Refresh.Reveal()},
 		// Without it Microsoft would answer for what was asked first, whatever this
 		// gateway asks for by now.
-		"scope": {strings.Join(p.scopes, " ")},
+		"scope": {strings.Join(scopes, " ")},
 	}, now, func(who store.Identity, _ string) error {
 		// Microsoft's has no nonce, that of others the first; it need not be looked
 		// at ("the ID Token SHOULD NOT have a nonce Claim").
@@ -227,10 +240,6 @@ func (p *Provider) Renew(ctx context.Context, before SignIn, now time.Time) (Sig
 		}
 		return nil
 	})
-	if err == nil && after.Refresh.IsZero() {
-		after.Refresh = before.Refresh // RFC 6749 §6: a new one is optional
-	}
-	return after, err
 }
 
 // errSomebodyElse: then the refresh token beside it is somebody else's too.

@@ -99,6 +99,11 @@ func (e *Error) Everybody() bool {
 	return e.Kind == KindUnavailable
 }
 
+// consent reports whether somebody has not agreed to what was asked for.
+func (e *Error) consent() bool {
+	return e.Kind == KindDenied && (e.Code == "consent_required" || advices[e.AADSTS] == adminConsent)
+}
+
 // Unwrap returns what lies behind the error, if that was on our side.
 func (e *Error) Unwrap() error { return e.cause }
 

@@ -197,3 +197,46 @@ func TestWhatARefusedRenewalMeans(t *testing.T) {
 		})
 	}
 }
+
+// TestARuleAboutAGroupSignsNobodyOut: whoever signed in before there was one has not
+// agreed to the permission that groups need. That is no word about the person.
+func TestARuleAboutAGroupSignsNobodyOut(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		unagreed http.HandlerFunc
+		always   bool
+		want     entra.Kind // empty: they go on
+		asked    int32
+	}{
+		"the person has not agreed":         {refusal(400, "invalid_grant", 65001, map[string]any{"suberror": "consent_required"}), false, "", 2},
+		"the administrator has not agreed":  {refusal(400, "consent_required", 90094, nil), false, "", 2},
+		"the permission is said to be none": {refusal(400, "consent_required", 0, nil), false, "", 2},
+		"nothing is agreed to any longer":   {refusal(400, "invalid_grant", 65001, nil), true, entra.KindDenied, 2},
+		"it is something else":              {refusal(400, "invalid_grant", 50173, nil), false, entra.KindDenied, 1},
+		"Microsoft does not answer":         {refusal(503, "invalid_grant", 65001, nil), false, entra.KindUnavailable, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			f.set(&f.token, func(w http.ResponseWriter, r *http.Request) {
+				if tt.always || strings.Contains(r.PostForm.Get("scope"), "User.Read") {
+					tt.unagreed(w, r)
+					return
+				}
+				f.renewed(nextRefresh, map[string]any{"groups": []string{groupA}})(w, r)
+			})
+			cfg := f.config()
+			cfg.Groups, cfg.Graph = []string{groupA}, f.URL
+			got, err := newProvider(t, cfg).Renew(t.Context(), before, now)
+			if failure, _ := errors.AsType[*entra.Error](err); tt.want == "" && err != nil || tt.want != "" && (failure == nil || failure.Kind != tt.want) {
+				t.Errorf("err = %v, want %q", err, tt.want)
+			}
+			if tt.want == "" && (got.Refresh.Reveal() != nextRefresh || len(got.Groups) != 1) {
+				t.Errorf("got %+v with the token %q", got.Identity, got.Refresh.Reveal())
+			}
+			if n := f.redemptions.Load(); n != tt.asked {
+				t.Errorf("Microsoft was asked %d times, want %d", n, tt.asked)
+			}
+		})
+	}
+}
