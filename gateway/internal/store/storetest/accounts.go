@@ -72,6 +72,7 @@ func other(c *store.Code) { c.Grant.Identity.Object = "bbbbbbbb-0000-0000-0000-0
 
 func accountOfToken(k *kit) {
 	i, without := k.withAccount("sealed", nil), k.issue(other)
+	namesake := k.issue(func(c *store.Code) { c.Grant.Identity.Tenant = "aaaaaaaa-0000-0000-0000-000000000009" })
 	found, err := k.AccountOfToken(k.Context(), i.refresh.Hash, clientID)
 	if err != nil {
 		k.Fatal(err)
@@ -85,8 +86,10 @@ func accountOfToken(k *kit) {
 	if got := k.sealedOf(i); got != "sealed" {
 		k.Errorf("%q is sealed", got)
 	}
-	if a := k.accountOf(without); !reflect.DeepEqual(a, store.Account{}) {
-		k.Errorf("somebody without an account has %+v", a)
+	for who, one := range map[string]issued{"somebody without an account": without, "the same object id in another tenant": namesake} {
+		if a := k.accountOf(one); !reflect.DeepEqual(a, store.Account{}) {
+			k.Errorf("%s has %+v", who, a)
+		}
 	}
 	// A token that was rotated still tells whose it was.
 	next := k.rotate(i.refresh.Hash, start)
@@ -302,8 +305,8 @@ func accountEndOvertaken(k *kit) {
 	if got := k.sealedOf(i); got != "second" {
 		k.Errorf("%q is sealed", got)
 	}
-	// The same when there was no account in between.
-	a = k.claim(i, start)
+	// The same when there was no account in between: a first one is not like another.
+	a = k.claim(k.withAccount("foreign", other), start)
 	if _, err := k.DisableUser(k.Context(), a.Tenant, a.Object, start); err != nil {
 		k.Fatal(err)
 	}
@@ -311,6 +314,7 @@ func accountEndOvertaken(k *kit) {
 		k.Fatal(err)
 	}
 	third := k.issue(func(c *store.Code) {
+		other(c)
 		c.Account = account(*c, "third")
 		c.Account.CheckedAt = start.Add(time.Second)
 	})
