@@ -61,3 +61,25 @@ func TestAnApprovedDeviceMayAskUntilItsCodesAreOver(t *testing.T) {
 		t.Errorf("its code ends %s microseconds after the device's", late)
 	}
 }
+
+// TestThePageSaysThatADeviceIsElsewhere: it is how a person notices that the code
+// which somebody sent them is not their own device's.
+func TestThePageSaysThatADeviceIsElsewhere(t *testing.T) {
+	t.Parallel()
+	g := start(t, "trusted_proxies: [127.0.0.0/8]\n"+deviceSignIn)
+	d := device{gateway: g, clientID: g.deviceClient()}
+	got := g.send("/device_authorization", url.Values{"client_id": {d.clientID}}, http.Header{"X-Forwarded-For": {"203.0.113.9"}})
+	if err := json.Unmarshal([]byte(got.body), &d.DeviceAuthorization); err != nil || got.status != http.StatusOK {
+		t.Fatalf("%d %s %v", got.status, got.body, err)
+	}
+	b := newBrowser(t)
+	doc := g.types(b, d.UserCode)
+	if !strings.Contains(doc.body, "from the address <code>203.0.113.9</code>; this browser's is another") {
+		t.Errorf("status %d:\n%s", doc.status, doc.body)
+	}
+	b.press(t.Context(), doc, "deny")
+	d.polls("denied", oauth.CodeAccessDenied)
+	if story := g.story(); !strings.Contains(story, "device denied denied by the person\n") {
+		t.Errorf("the trail tells\n%s", story)
+	}
+}
