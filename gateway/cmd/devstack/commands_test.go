@@ -13,6 +13,7 @@ type documentedCommand struct {
 const (
 	byOthers  = "TestABridgeWithoutABrowser runs it, with a person elsewhere"
 	byCI      = "CI runs it, or runs in it, and it takes minutes"
+	byEntra   = "internal/entra/clientauth runs it, and uses what it makes"
 	elsewhere = "it is another company's program, from the network"
 	measuring = "it measures for minutes; CI runs it shorter, with --gate"
 	profiling = "it is for who wants to see the profiles again, and takes minutes"
@@ -58,6 +59,8 @@ var documentedCommands = []documentedCommand{
 	{command: "make run ARGS=--verbose", left: "make run is run; what --verbose shows is the log"},
 	{command: "mcp-bridge login URL --paste", left: byOthers},
 	{command: "mcp-bridge login URL --device", left: byOthers},
+	{command: "openssl req -x509 -newkey rsa:3072 -nodes -days 365 -subj /CN=mcp-gateway -keyout key.pem -out certificate.pem", left: byEntra},
+	{command: "cat certificate.pem key.pem > /etc/mcp-gateway/client.pem", left: byEntra},
 	{command: "make check", left: byCI},
 	{command: "make fuzz", left: byCI},
 	{command: "make test PKG=./gateway/internal/token ARGS='-run Replay'", left: byCI},

@@ -76,7 +76,8 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 	login, err := entra.New(entra.Config{
 		Authority: cfg.Microsoft.AuthorityHost, Tenant: cfg.Microsoft.TenantID, AllowedTenants: cfg.Microsoft.AllowedTenants,
 		DenyGuests: cfg.Microsoft.Guests == "deny", ClientID: cfg.Microsoft.ClientID,
-		ClientSecret: cfg.Microsoft.ClientSecret, RedirectURL: cfg.PublicURL + "/callback", Prompt: cfg.Microsoft.Prompt,
+		ClientSecret: cfg.Microsoft.ClientSecret, CertificateFile: cfg.Microsoft.ClientCertificateFile, FederatedTokenFile: cfg.Microsoft.FederatedTokenFile,
+		RedirectURL: cfg.PublicURL + "/callback", Prompt: cfg.Microsoft.Prompt,
 		Groups: groups(cfg.Access), Graph: cfg.Microsoft.GraphURL,
 		InsecureAllowHTTP: cfg.InsecureDevelopment, Logger: logger,
 	})

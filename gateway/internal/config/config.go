@@ -75,9 +75,17 @@ type TLS struct {
 type Microsoft struct {
 	// ClientID is the application (client) id, a lower-case GUID. Required.
 	ClientID string
+	// The application proves itself with one of the next three; one is required.
+	//
 	// ClientSecret is the value of a client secret of that application, never
-	// the secret's id. Required; it comes from a file or the environment.
+	// the secret's id; it comes from a file or the environment.
 	ClientSecret secret.Value
+	// ClientCertificateFile is PEM: a certificate of that application and its RSA
+	// key. It is read again when it changes.
+	ClientCertificateFile string
+	// FederatedTokenFile holds the token that the platform gives the gateway, such
+	// as Azure's workload identity for Kubernetes. It is read for each request.
+	FederatedTokenFile string
 	// TenantID is the directory: a lower-case GUID or a domain; or organizations,
 	// common or consumers, and then AllowedTenants says whose people come in.
 	// Required.

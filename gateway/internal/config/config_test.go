@@ -302,13 +302,22 @@ func TestEnvironment(t *testing.T) {
 		name string
 		file string
 		set  map[string]string
-		want string // the first problem; "" if it is accepted
+		// proof is what the gateway proves itself with; "" is the secret.
+		proof string
+		want  string // the first problem; "" if it is accepted
 	}
 	for _, tt := range []row{
 		{name: "a file twin is read without the line break that editors add",
 			set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_SECRET_FILE": file("good", "\ufeff"+canary+"\r\n")}},
 		{name: "every variable has a file twin",
 			set: map[string]string{"MICROSOFT_TENANT_ID": "", "MICROSOFT_TENANT_ID_FILE": file("tenant", tenantID)}},
+		{name: "a certificate in place of the secret", file: "microsoft: {client_certificate_file: client.pem}", set: map[string]string{"MICROSOFT_CLIENT_SECRET": ""},
+			proof: "|client.pem|"},
+		{name: "a certificate named by a variable", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_CERTIFICATE_PATH": "/etc/client.pem"},
+			proof: "|/etc/client.pem|"},
+		{name: "a federated token in place of the secret", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "AZURE_FEDERATED_TOKEN_FILE": "/var/token"},
+			proof: "||/var/token"},
+		{name: "a file twin of a file is not read", set: map[string]string{"MICROSOFT_CLIENT_CERTIFICATE_PATH_FILE": "/nowhere", "AZURE_FEDERATED_TOKEN_FILE_FILE": "/nowhere"}},
 		{name: "the file names the secret's file",
 			file: "microsoft: {client_secret_file: " + file("named", canary) + "}", set: map[string]string{"MICROSOFT_CLIENT_SECRET": ""}},
 		{name: "an empty variable counts as not set",
@@ -316,6 +325,14 @@ func TestEnvironment(t *testing.T) {
 
 		{name: "nothing is given", set: map[string]string{"MICROSOFT_CLIENT_SECRET": ""},
 			want: "gateway.yaml: microsoft.client_secret: is missing"},
+		{name: "a secret and a certificate", set: map[string]string{"MICROSOFT_CLIENT_CERTIFICATE_PATH": "/etc/client.pem"},
+			want: "gateway.yaml: microsoft: the gateway can prove itself in one way only, and is given microsoft.client_secret (MICROSOFT_CLIENT_SECRET in the environment) and microsoft.client_certificate_file (MICROSOFT_CLIENT_CERTIFICATE_PATH in the environment)"},
+		{name: "a certificate and a federated token", file: "microsoft: {client_certificate_file: /etc/client.pem}", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "AZURE_FEDERATED_TOKEN_FILE": "/var/token"},
+			want: "gateway.yaml:2: microsoft: the gateway can prove itself in one way only, and is given microsoft.client_certificate_file (gateway.yaml:2) and microsoft.federated_token_file (AZURE_FEDERATED_TOKEN_FILE in the environment)"},
+		{name: "a certificate in both places", file: "microsoft: {client_certificate_file: a.pem}", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_CERTIFICATE_PATH": "b.pem"},
+			want: "environment: MICROSOFT_CLIENT_CERTIFICATE_PATH: the same setting is given twice: microsoft.client_certificate_file (gateway.yaml:2) and MICROSOFT_CLIENT_CERTIFICATE_PATH"},
+		{name: "a certificate in place of its file", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_CERTIFICATE_PATH": "-----BEGIN CERTIFICATE-----\n" + canary},
+			want: "environment: MICROSOFT_CLIENT_CERTIFICATE_PATH: holds a line break or another control character"},
 		{name: "a variable and its twin",
 			set:  map[string]string{"MICROSOFT_CLIENT_SECRET_FILE": file("twin", canary)},
 			want: "environment: MICROSOFT_CLIENT_SECRET_FILE: the same setting is given twice: MICROSOFT_CLIENT_SECRET and MICROSOFT_CLIENT_SECRET_FILE"},
@@ -354,8 +371,13 @@ func TestEnvironment(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := c.Microsoft.ClientSecret.Reveal() + " " + c.Microsoft.TenantID; got != canary+" "+tenantID {
-				t.Errorf("got secret and tenant %q", got)
+			want := tt.proof
+			if want == "" {
+				want = canary + "||"
+			}
+			m := c.Microsoft
+			if got := m.ClientSecret.Reveal() + "|" + m.ClientCertificateFile + "|" + m.FederatedTokenFile; got != want || m.TenantID != tenantID {
+				t.Errorf("got %q for the tenant %s, want %q", got, m.TenantID, want)
 			}
 		})
 	}

@@ -16,6 +16,7 @@ func (l *loader) finish() {
 	l.finishPublicURL()
 	l.finishNetwork()
 	l.finishAuthority()
+	l.finishCredential()
 	l.finishTenants()
 	l.finishSubjects()
 	l.finishGraph()
@@ -100,6 +101,26 @@ func (l *loader) finishAuthority() {
 		l.report(v, "is http: the client secret and the sign-in would cross the network in the clear", "use https")
 	case l.good("listen") && !loopbackListen(c.Listen):
 		l.blame("listen", "accepts connections from the network while the sign-in is simulated", "listen on 127.0.0.1")
+	}
+}
+
+// finishCredential asks for the one thing that the gateway proves itself with at
+// Microsoft: with two, nobody would know which one counts.
+func (l *loader) finishCredential() {
+	keys := []string{"microsoft.client_secret", "microsoft.client_certificate_file", "microsoft.federated_token_file"}
+	var given []string
+	for _, key := range keys {
+		if place, ok := l.cfg.origins[key]; ok {
+			given = append(given, key+" ("+place+")")
+		}
+	}
+	switch {
+	case !l.good(keys...):
+	case len(given) == 0:
+		l.report(value{file: l.src.File, line: l.lines["microsoft"], key: keys[0]}, "is missing", "put the value of a client secret into a file of its own and name that with microsoft.client_secret_file or MICROSOFT_CLIENT_SECRET_FILE;"+
+			" or name a certificate's file with microsoft.client_certificate_file, or a federated token's with microsoft.federated_token_file")
+	case len(given) > 1:
+		l.report(value{file: l.src.File, line: l.lines["microsoft"], key: "microsoft"}, "the gateway can prove itself in one way only, and is given "+strings.Join(given, " and "), "keep one of them")
 	}
 }
 

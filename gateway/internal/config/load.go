@@ -145,9 +145,9 @@ func (l *loader) find(s *setting) (values []value, found bool) {
 		l.bad[s.key] = l.bad[s.key] || !ok
 		values = append(values, given...)
 	}
-	for _, name := range []string{s.env, s.env + "_FILE"} {
+	for _, name := range s.variables() {
 		text, ok := l.env(name)
-		if s.env == "" || !ok {
+		if !ok {
 			continue
 		}
 		places = append(places, name)
@@ -166,6 +166,17 @@ func (l *loader) find(s *setting) (values []value, found bool) {
 		l.report(v, "the same setting is given twice: "+strings.Join(places, " and "), "keep one of them")
 	}
 	return values, len(places) > 0
+}
+
+// variables are those that can give the setting.
+func (s *setting) variables() []string {
+	switch {
+	case s.env == "":
+		return nil
+	case s.kind == path:
+		return []string{s.env}
+	}
+	return []string{s.env, s.env + "_FILE"}
 }
 
 // split is the values of a variable: several in a list, with commas or white space

@@ -17,7 +17,7 @@ type setting struct {
 	key  string
 	kind kind
 	// env is the variable that gives it too, with commas or spaces in a list;
-	// env + "_FILE" names a file that holds it.
+	// env + "_FILE" names a file that holds it, unless it is a path itself.
 	env string
 	// initial is the default, as it would be written; "" if there is none.
 	initial string
@@ -57,8 +57,11 @@ var settings = []setting{
 		from("MICROSOFT_CLIENT_ID").
 		required("copy the application (client) id from the app registration, into the file or into MICROSOFT_CLIENT_ID"),
 	one("microsoft.client_secret", "", clientSecret, func(c *Config) *secret.Value { return &c.Microsoft.ClientSecret }).
-		from("MICROSOFT_CLIENT_SECRET").asSecret().
-		required("put the value of a client secret into a file of its own and name that with microsoft.client_secret_file or MICROSOFT_CLIENT_SECRET_FILE"),
+		from("MICROSOFT_CLIENT_SECRET").asSecret(),
+	file("microsoft.client_certificate_file", func(c *Config) *string { return &c.Microsoft.ClientCertificateFile }).
+		from("MICROSOFT_CLIENT_CERTIFICATE_PATH"),
+	file("microsoft.federated_token_file", func(c *Config) *string { return &c.Microsoft.FederatedTokenFile }).
+		from("AZURE_FEDERATED_TOKEN_FILE"),
 	one("microsoft.tenant_id", "", tenant, func(c *Config) *string { return &c.Microsoft.TenantID }).
 		from("MICROSOFT_TENANT_ID").
 		required("copy the directory (tenant) id from the app registration, into the file or into MICROSOFT_TENANT_ID"),

@@ -56,6 +56,11 @@ var (
 		summary: "Microsoft did not understand the gateway's request.",
 		help:    "A proxy between the gateway and Microsoft may have changed it. Otherwise it is a fault of the gateway: report it with the number and the trace ID.",
 	}
+	noFederatedMatch = advice{
+		kind:    KindMisconfigured,
+		summary: "Microsoft does not trust the token that the gateway's platform gave it.",
+		help:    "An administrator can compare issuer, subject and audience of that token, letter for letter, with the app registration: Certificates & secrets, Federated credentials.",
+	}
 	badScope = advice{
 		kind:    KindMisconfigured,
 		summary: "Microsoft refused a permission that the gateway asks for.",
@@ -125,6 +130,17 @@ var advices = map[int]advice{
 		summary: "Microsoft does not know the gateway's application in this tenant.",
 		help:    "An administrator can compare MICROSOFT_CLIENT_ID and MICROSOFT_TENANT_ID with the overview page of the app registration.",
 	},
+	700024: {
+		kind:    KindMisconfigured,
+		summary: "Microsoft found that what the gateway proves itself with is not valid at this time.",
+		help:    "An administrator can look at the gateway's clock if it has a certificate; with a federated token, whether the platform still renews the file.",
+	},
+	700027: {
+		kind:    KindMisconfigured,
+		summary: "Microsoft does not know the gateway's certificate, or it has expired.",
+		help:    "An administrator can upload the certificate that the gateway uses in the app registration: Certificates & secrets, Certificates.",
+	},
+	70021: noFederatedMatch, 700211: noFederatedMatch, 700212: noFederatedMatch, 700213: noFederatedMatch,
 	7000112: {
 		kind:    KindMisconfigured,
 		summary: "The gateway's application is disabled in Microsoft Entra ID.",
@@ -155,6 +171,9 @@ func (f failure) words(kind Kind) (summary, help string) {
 	switch {
 	case f.subcode == "cancel" && kind == KindDenied:
 		return "You cancelled the sign-in with Microsoft.", "Start again from your program when you want to use the gateway."
+	case f.code == codeCredential:
+		return "The gateway cannot prove to Microsoft that it is your organization's application.",
+			"An administrator finds in the gateway's log what is wrong with the file of its certificate or of its federated token."
 	case f.code == codeToken:
 		return "The gateway could not accept what Microsoft said about you.",
 			"An administrator finds the reason in the gateway's log. Often the clock of the gateway is wrong, or the tenant or client id is not the one of the app registration."

@@ -52,8 +52,16 @@ type Config struct {
 	DenyGuests bool
 	// ClientID is the GUID of the application (client) in that tenant.
 	ClientID string
+	// The application proves itself with exactly one of the next three.
+	//
 	// ClientSecret is the value, not the id, of one of its secrets.
 	ClientSecret secret.Value
+	// CertificateFile is a PEM file with a certificate that the application knows,
+	// and its RSA key. It is read again when it changes.
+	CertificateFile string
+	// FederatedTokenFile holds the token that the platform gives the gateway
+	// (workload identity federation). It is read for each request.
+	FederatedTokenFile string
 	// RedirectURL is where Microsoft sends the browser back. The
 	// application must have exactly this URL, of the platform "Web".
 	RedirectURL string
@@ -95,7 +103,7 @@ type Provider struct {
 	allowed     []string // tenants, lower-case; none if tenant is one
 	denyGuests  bool
 	clientID    string
-	secret      secret.Value
+	credential  credential
 	redirectURL string
 	prompt      string
 	scopes      []string
@@ -111,7 +119,7 @@ type Provider struct {
 // calls nobody: Microsoft may be down while the gateway starts.
 func New(cfg Config) (*Provider, error) {
 	p := &Provider{
-		tenant: strings.ToLower(cfg.Tenant), allowed: lower(cfg.AllowedTenants), denyGuests: cfg.DenyGuests, clientID: strings.ToLower(cfg.ClientID), secret: cfg.ClientSecret,
+		tenant: strings.ToLower(cfg.Tenant), allowed: lower(cfg.AllowedTenants), denyGuests: cfg.DenyGuests, clientID: strings.ToLower(cfg.ClientID),
 		redirectURL: cfg.RedirectURL, prompt: cfg.Prompt, scopes: scopes, http: newHTTPClient(cfg.HTTPClient), logger: cfg.Logger,
 		endpoints: newCached[endpoints](endpointsFresh, endpointsKept),
 		keys:      newCached[[]signingKey](keysFresh, keysKept),
@@ -124,7 +132,7 @@ func New(cfg Config) (*Provider, error) {
 	}
 	var err error
 	p.authority, err = parseAuthority(cfg.Authority, cfg.InsecureAllowHTTP)
-	problems := []error{err, p.useGraph(cfg), checkTenants(p.tenant, p.allowed), checkSecret(cfg.ClientSecret), checkRedirect(cfg.RedirectURL)}
+	problems := []error{err, p.useGraph(cfg), checkTenants(p.tenant, p.allowed), p.useCredential(cfg), checkRedirect(cfg.RedirectURL)}
 	if !isGUID(p.clientID) {
 		problems = append(problems, fmt.Errorf("client id %q is not a GUID: use the Application (client) ID of the app registration", cfg.ClientID))
 	}
@@ -254,7 +262,7 @@ func (p *Provider) signIn(ctx context.Context, form url.Values, now time.Time, a
 		if err != nil {
 			return SignIn{}, err
 		}
-		answer, err := p.post(ctx, at, form)
+		answer, err := p.post(ctx, at, form, now)
 		var in SignIn
 		if err == nil {
 			in, err = p.verify(ctx, at, answer.IDToken, now, accept)
@@ -308,16 +316,6 @@ func parseAuthority(raw string, allowHTTP bool) (*url.URL, error) {
 		return nil, fmt.Errorf("authority %s is not https, without which anybody on the way could sign in as anyone", u)
 	}
 	return u, nil
-}
-
-func checkSecret(s secret.Value) error {
-	if s.IsZero() {
-		return errors.New("there is no client secret: make one under Certificates & secrets of the app registration")
-	}
-	if plain := s.Reveal(); strings.TrimSpace(plain) != plain {
-		return errors.New("the client secret begins or ends with white space: it was not copied cleanly")
-	}
-	return nil
 }
 
 // maxRedirect and refusedInRedirect are Microsoft's rules for redirect URIs.

@@ -36,6 +36,7 @@ const (
 	codeTenant       = "tenant_refused"    // a person of a tenant that is not allowed
 	codeGuest        = "guest_refused"     // a guest, and guests are not allowed
 	codeAcct         = "acct_missing"      // nobody knows whether it is a guest
+	codeCredential   = "client_credential" // the gateway has nothing to prove itself with
 	codeUnrecognized = "unrecognized"      // an error that is no error code
 )
 
@@ -91,7 +92,7 @@ func (e *Error) Reason() string {
 // one would be told the same.
 func (e *Error) Everybody() bool {
 	switch e.Code {
-	case "invalid_client", "unauthorized_client":
+	case "invalid_client", "unauthorized_client", codeCredential:
 		return e.Kind == KindMisconfigured
 	case "invalid_grant": // a loop (AADSTS50196) is one person's
 		return false

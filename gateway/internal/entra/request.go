@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // tokenAnswer is what the token endpoint gives (RFC 6749 §5.1, OpenID Connect
@@ -26,9 +27,11 @@ type tokenAnswer struct {
 // redeem a code and no more: it renews without a scope and hides the status of
 // a refusal that is no JSON. An answer that lacks only the ID token comes with the
 // error.
-func (p *Provider) post(ctx context.Context, at endpoints, form url.Values) (tokenAnswer, error) {
+func (p *Provider) post(ctx context.Context, at endpoints, form url.Values, now time.Time) (tokenAnswer, error) {
 	form.Set("client_id", p.clientID)
-	form.Set("client_secret", p.secret.Reveal())
+	if err := p.credential.Authenticate(ctx, form, at.token, now); err != nil {
+		return tokenAnswer{}, misconfigured(codeCredential, err)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.token, strings.NewReader(form.Encode()))
 	if err != nil {
 		return tokenAnswer{}, unavailable(err)

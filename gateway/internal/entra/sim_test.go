@@ -153,6 +153,30 @@ func TestSignInSurvivesAGentleKeyRoll(t *testing.T) {
 	}
 }
 
+// Microsoft takes a key back at once: the new one counts from the next sign-in on,
+// and the old one no more.
+func TestSignInSurvivesAnEmergencyKeyRoll(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, nil)
+	if err := s.renews(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stolen := s.SigningKey()
+	next, err := s.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen.Retire()
+	next.Publish()
+	next.Sign()
+	if err := s.renews(t.Context()); err != nil {
+		t.Errorf("after the roll: %v", err)
+	}
+	stolen.Sign()
+	_, err = s.signIn(t.Context(), entrasim.Ada)
+	wantError(t, err, entra.KindMisconfigured, "id_token_rejected", "no key")
+}
+
 func TestSimulatedFailures(t *testing.T) {
 	t.Parallel()
 	const denied, unavailable, misconfigured = entra.KindDenied, entra.KindUnavailable, entra.KindMisconfigured
