@@ -311,12 +311,14 @@ func TestRenewalsThatMicrosoftRefuses(t *testing.T) {
 					t.Parallel()
 					l := startLogin(t, upstreams[0].start, nil, strictly)
 					clientID, tokens := l.grant("Ada")
+					o.Standing = true // whatever is asked for
 					l.sim.FailToken(o)
 					if !tt.over {
 						l.comeBackLater(clientID, tokens)
 						if got := l.bearer(tokens); got != http.StatusOK {
 							t.Errorf("a call is answered %d", got)
 						}
+						l.sim.Recover()
 						l.restart(always, nil) // it forgets that Microsoft was not to be asked
 						l.due("check_at = 0")
 						l.renew(clientID, tokens)
@@ -328,6 +330,7 @@ func TestRenewalsThatMicrosoftRefuses(t *testing.T) {
 					if got := l.bearer(tokens); got != http.StatusUnauthorized {
 						t.Errorf("a call is answered %d", got)
 					}
+					l.sim.Recover()
 					again, next := l.grant("Ada") // nothing keeps her from signing in again
 					l.renew(again, next)
 				})
