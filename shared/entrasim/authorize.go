@@ -24,8 +24,12 @@ var authorizeParameters = []string{
 	"code_challenge", "code_challenge_method", "prompt", "login_hint", "domain_hint", "claims",
 }
 
-// scopes that exist: those of OpenID Connect and one of Microsoft Graph.
-var knownScopes = []string{"openid", "profile", "email", "offline_access", "User.Read"}
+// scopes that exist: those of OpenID Connect, and permissions of Microsoft Graph,
+// which clients write in any case. Nobody is asked for consent here.
+var (
+	knownScopes      = []string{"openid", "profile", "email", "offline_access"}
+	graphPermissions = []string{"User.Read", "GroupMember.Read.All", "Directory.Read.All"}
+)
 
 // authorizeRequest is a request that passed every check.
 type authorizeRequest struct {
@@ -134,8 +138,12 @@ func checkValues(q url.Values) *failure {
 
 func parseScopes(s string) ([]string, *failure) {
 	scopes := strings.Fields(s)
-	for _, scope := range scopes {
-		if !slices.Contains(knownScopes, scope) {
+	for i, scope := range scopes {
+		known := slices.IndexFunc(graphPermissions, func(one string) bool { return strings.EqualFold(one, scope) })
+		switch {
+		case known >= 0:
+			scopes[i] = graphPermissions[known]
+		case !slices.Contains(knownScopes, scope):
 			return nil, violation(650053, "scope %q", scope)
 		}
 	}

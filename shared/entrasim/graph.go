@@ -47,8 +47,8 @@ type graphAccess struct {
 }
 
 // onGraph answers for the person whom a bearer token speaks for (delegated
-// permission User.Read).
-func (s *Sim) onGraph(answer func(http.ResponseWriter, *http.Request, *User)) http.HandlerFunc {
+// permission User.Read, and if there are more one of those).
+func (s *Sim) onGraph(answer func(http.ResponseWriter, *http.Request, *User), more ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if o, ok := s.take(graphEndpoint); ok {
 			s.divertGraph(w, r, o)
@@ -61,7 +61,8 @@ func (s *Sim) onGraph(answer func(http.ResponseWriter, *http.Request, *User)) ht
 		switch {
 		case !known || !s.now().Before(a.until):
 			writeGraphError(w, r, http.StatusUnauthorized, "InvalidAuthenticationToken", "Access token has expired or is not yet valid.")
-		case !slices.Contains(a.scopes, "User.Read"):
+		case !slices.Contains(a.scopes, "User.Read"),
+			len(more) > 0 && !slices.ContainsFunc(more, func(one string) bool { return slices.Contains(a.scopes, one) }):
 			writeGraphError(w, r, http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 		default:
 			answer(w, r, a.user)

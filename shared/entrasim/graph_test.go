@@ -40,7 +40,7 @@ const memberOf = "/v1.0/me/transitiveMemberOf/microsoft.graph.group"
 func TestGraphListsGroupsPageByPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	bearer := w.login(entrasim.Olga, withGraph).AccessToken
+	bearer := w.login(entrasim.Olga, map[string]string{"scope": "openid user.read groupmember.read.all"}).AccessToken
 	var groups []string
 	pages := 0
 	for next := memberOf + "?$select=id&$top=999"; next != ""; pages++ {
@@ -79,7 +79,8 @@ func TestGraphRefuses(t *testing.T) {
 	wantGraphError(t, w.graph(http.MethodGet, memberOf+"?$skiptoken=x", bearer, ""), http.StatusBadRequest, "Directory_ExpiredPageToken")
 	wantGraphError(t, w.graph(http.MethodGet, memberOf+"?$fliter=x", bearer, ""), http.StatusBadRequest, "BadRequest")
 	w.wantViolations(1, "unknown parameter")
-	wantGraphError(t, w.graph(http.MethodPost, "/v1.0/me/getMemberGroups", bearer, "{}"), http.StatusBadRequest, "Request_BadRequest")
+	wantGraphError(t, w.graph(http.MethodPost, "/v1.0/me/getMemberObjects", bearer, "{}"), http.StatusBadRequest, "Request_BadRequest")
+	wantGraphError(t, w.graph(http.MethodPost, "/v1.0/me/getMemberGroups", bearer, `{"securityEnabledOnly":true}`), http.StatusForbidden, "Authorization_RequestDenied")
 	w.clock.Advance(2 * time.Hour)
 	wantGraphError(t, w.graph(http.MethodGet, memberOf, bearer, ""), http.StatusUnauthorized, "InvalidAuthenticationToken")
 }

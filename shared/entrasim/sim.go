@@ -3,8 +3,8 @@
 // the wire for applications that sign people in: discovery, keys, authorize with
 // a page to pick a person, token, sign-out, and the errors of each. It is stricter than
 // Microsoft: what a correct client would never send is refused and recorded
-// (Sim.Violations). Microsoft's own library for Go is held against it, in the
-// tests of the gateway's package entra.
+// (Sim.Violations). Microsoft's own library for Go and dex's connector are
+// held against it, in the tests of the gateway's package entra.
 //
 // It is a whole server in one package, one file per endpoint, and larger than
 // the house likes: its parts share one directory and mean nothing alone.
@@ -127,7 +127,7 @@ func (s *Sim) routes() http.Handler {
 	// Microsoft Graph, which has a host of its own.
 	mux.HandleFunc("GET /v1.0/me", s.onGraph(s.me))
 	mux.HandleFunc("GET /v1.0/me/transitiveMemberOf/microsoft.graph.group", s.onGraph(s.memberOf))
-	mux.HandleFunc("POST /v1.0/me/getMemberGroups", s.onGraph(s.memberGroups))
+	mux.HandleFunc("POST /v1.0/me/getMemberGroups", s.onGraph(s.memberGroups, "GroupMember.Read.All", "Directory.Read.All"))
 	mux.HandleFunc("POST /v1.0/me/getMemberObjects", s.onGraph(s.memberGroups))
 	mux.HandleFunc("GET /favicon.ico", http.NotFound) // browsers ask unbidden
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -254,7 +254,7 @@ func TestErrorsHaveTheRecordedShape(t *testing.T) {
 func TestWithoutOpenIDThereIsNoIDToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	if got := w.login(entrasim.Ada, map[string]string{"scope": "User.Read"}); got.IDToken != "" || got.Scope != "User.Read" {
+	if got := w.login(entrasim.Ada, map[string]string{"scope": "user.read"}); got.IDToken != "" || got.Scope != "User.Read" {
 		t.Errorf("id_token %q, scope %q", got.IDToken, got.Scope)
 	}
 	// The scope of the token leg counts: Microsoft's own libraries rely on it.
