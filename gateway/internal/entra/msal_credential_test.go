@@ -31,7 +31,10 @@ func byCertificate(t *testing.T, file []byte) confidential.Credential {
 func TestMSALProvesItselfWithACertificate(t *testing.T) {
 	t.Parallel()
 	certificate := certify(t, keyA(), time.Now().AddDate(1, 0, 0))
-	w := newMSALWorld(t, microsoft, provenBy(certificate))
+	w := newMSALWorld(t, microsoft, func(o *entrasim.Options) {
+		provenBy(certificate)(o)
+		o.Now = time.Now // which MSAL dates an assertion by
+	})
 	w.signsInAndRenews(w.application(microsoft, byCertificate(t, pemOf(t, keyA(), certificate))))
 }
 
