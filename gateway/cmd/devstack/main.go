@@ -146,7 +146,7 @@ func (s stack) run(ctx context.Context, listener net.Listener) error {
 // then all must be right, and nothing is simulated.
 func (s stack) hasMicrosoft() bool {
 	for _, name := range []string{
-		"MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET", "MICROSOFT_CLIENT_CERTIFICATE_PATH", "MICROSOFT_TENANT_ID", "MICROSOFT_ALLOWED_TENANTS", "MICROSOFT_AUTHORITY_HOST", "MICROSOFT_GRAPH_URL",
+		"MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET", "MICROSOFT_CLIENT_SECRET_EXPIRES", "MICROSOFT_CLIENT_CERTIFICATE_PATH", "MICROSOFT_TENANT_ID", "MICROSOFT_ALLOWED_TENANTS", "MICROSOFT_AUTHORITY_HOST", "MICROSOFT_GRAPH_URL",
 	} {
 		_, plain := s.env(name)
 		_, file := s.env(name + "_FILE")

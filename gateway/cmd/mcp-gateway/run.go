@@ -11,8 +11,10 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"mcp-gateway/gateway/internal/admin"
+	"mcp-gateway/gateway/internal/app"
 	"mcp-gateway/gateway/internal/config"
 	"mcp-gateway/shared/buildinfo"
 )
@@ -90,7 +92,7 @@ func (c *command) dispatch(ctx context.Context, args []string) error {
 	case "serve":
 		return c.runServe(ctx, rest)
 	case "check-config":
-		return c.runCheckConfig(rest)
+		return c.runCheckConfig(ctx, rest)
 	case "keys":
 		return c.runKeys(ctx, rest)
 	case "users", "clients", "grants":
@@ -123,8 +125,12 @@ func (c *command) runServe(ctx context.Context, args []string) error {
 	return c.serve(ctx, cfg, logger)
 }
 
-func (c *command) runCheckConfig(args []string) error {
+func (c *command) runCheckConfig(ctx context.Context, args []string) error {
 	cfg, err := c.load("check-config", args)
+	if err != nil {
+		return err
+	}
+	expiry, err := app.CheckLogin(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -134,6 +140,12 @@ func (c *command) runCheckConfig(args []string) error {
 	}
 	for _, warning := range cfg.Warnings() {
 		c.say("warning: %s", warning)
+	}
+	switch now := time.Now(); {
+	case expiry.Soon(now):
+		c.say("warning: %s", expiry.Words(now))
+	case !expiry.At.IsZero():
+		c.say("%s", expiry.Words(now))
 	}
 	return c.answer(text)
 }

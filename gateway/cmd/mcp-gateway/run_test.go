@@ -296,6 +296,30 @@ func TestCheckConfig(t *testing.T) {
 			t.Errorf("got %+v", o)
 		}
 	})
+	t.Run("the end of a secret is told, and warned of", func(t *testing.T) {
+		t.Parallel()
+		for end, want := range map[string]string{
+			"2099-12-31": "mcp-gateway: the client secret ends on 2099-12-31, and then nobody can sign in\n",
+			"2020-12-31": "mcp-gateway: warning: the client secret ended on 2020-12-31, and nobody can sign in\n",
+		} {
+			file := write(t, "gateway.yaml", strings.Replace(good, "microsoft:\n", "microsoft:\n  client_secret_expires: "+end+"\n", 1))
+			if o := runWith(t, env, nil, "check-config", "--config", file); o.code != 0 || o.stderr != want || !strings.Contains(o.stdout, "client_secret_expires: '"+end+"'") {
+				t.Errorf("got %+v", o)
+			}
+		}
+	})
+	t.Run("a file that the gateway could not prove itself with", func(t *testing.T) {
+		t.Parallel()
+		for name, want := range map[string]string{
+			"MICROSOFT_CLIENT_CERTIFICATE_PATH": "mcp-gateway: microsoft: the certificate file cannot be used: it has no private key: put the certificate and its key into one PEM file\n",
+			"AZURE_FEDERATED_TOKEN_FILE":        "mcp-gateway: microsoft: the file of the federated token holds something else than one signed token\n",
+		} {
+			o := runWith(t, map[string]string{name: write(t, "file", canary)}, nil, "check-config", "--config", write(t, "gateway.yaml", good))
+			if o.code != 1 || o.stdout != "" || o.stderr != want {
+				t.Errorf("got %+v", o)
+			}
+		}
+	})
 	t.Run("all mistakes are listed with what to do", func(t *testing.T) {
 		t.Parallel()
 		file := write(t, "gateway.yaml", "state_dir: /var/lib/mcp-gateway\nlistn: 127.0.0.1:1\nmicrosoft:\n  client_id: "+canary+"\n  client_secret: "+canary+"\n")

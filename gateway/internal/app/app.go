@@ -97,6 +97,7 @@ func serve(ctx context.Context, o Options, p parts, listener net.Listener) error
 	group.Go(func() error { collect(ctx, p.db, o.Logger); return nil })
 	group.Go(func() error { p.ring.Watch(ctx, o.Logger); return nil })
 	group.Go(func() error { p.run(ctx); return nil })
+	group.Go(func() error { p.watchLogin(ctx); return nil })
 
 	administered := administer(ctx, group, o, p.core)
 

@@ -53,9 +53,11 @@ type outside struct {
 // gateway is a whole gateway: a handler, what passes on what changes until its
 // context ends, and what ends the streams.
 type gateway struct {
-	handler    http.Handler
-	routes     []route.Route // what handler serves
-	run        func(context.Context)
+	handler http.Handler
+	routes  []route.Route // what handler serves
+	run     func(context.Context)
+	// watchLogin warns before nobody can sign in any longer.
+	watchLogin func(context.Context)
 	endStreams func()
 	// awaitStreams ends them too, and returns when they are over or ctx is.
 	awaitStreams func(ctx context.Context) error
@@ -73,16 +75,9 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 		return gateway{}, fmt.Errorf("public URL: %w", err)
 	}
 	addresses := limit.Addresses{Trusted: cfg.TrustedProxies}
-	login, err := entra.New(entra.Config{
-		Authority: cfg.Microsoft.AuthorityHost, Tenant: cfg.Microsoft.TenantID, AllowedTenants: cfg.Microsoft.AllowedTenants,
-		DenyGuests: cfg.Microsoft.Guests == "deny", ClientID: cfg.Microsoft.ClientID,
-		ClientSecret: cfg.Microsoft.ClientSecret, CertificateFile: cfg.Microsoft.ClientCertificateFile, FederatedTokenFile: cfg.Microsoft.FederatedTokenFile,
-		RedirectURL: cfg.PublicURL + "/callback", Prompt: cfg.Microsoft.Prompt,
-		Groups: groups(cfg.Access), Graph: cfg.Microsoft.GraphURL,
-		InsecureAllowHTTP: cfg.InsecureDevelopment, Logger: logger,
-	})
+	login, err := newLogin(cfg, logger)
 	if err != nil {
-		return gateway{}, fmt.Errorf("microsoft: %w", err)
+		return gateway{}, err
 	}
 	clients := client.NewDirectory(client.Config{
 		Ring: ring, Store: db, PublicURL: cfg.PublicURL, HTTP: outside.fetch, Logger: logger,
@@ -137,8 +132,34 @@ func build(cfg *config.Config, c core, outside outside, logger *slog.Logger) (ga
 	}
 	return gateway{
 		handler: observe(mux, public.Scheme == "https", addresses, logger), routes: routes,
-		run: mcp.Run, endStreams: mcp.EndStreams, awaitStreams: mcp.AwaitStreams,
+		run: mcp.Run, watchLogin: login.Watch, endStreams: mcp.EndStreams, awaitStreams: mcp.AwaitStreams,
 	}, nil
+}
+
+// newLogin is the login with Microsoft. It calls nobody.
+func newLogin(cfg *config.Config, logger *slog.Logger) (*entra.Provider, error) {
+	m := cfg.Microsoft
+	login, err := entra.New(entra.Config{
+		Authority: m.AuthorityHost, Tenant: m.TenantID, AllowedTenants: m.AllowedTenants, DenyGuests: m.Guests == "deny",
+		ClientID: m.ClientID, ClientSecret: m.ClientSecret, ClientSecretExpires: m.ClientSecretExpires,
+		CertificateFile: m.ClientCertificateFile, FederatedTokenFile: m.FederatedTokenFile,
+		RedirectURL: cfg.PublicURL + "/callback", Prompt: m.Prompt, Groups: groups(cfg.Access), Graph: m.GraphURL,
+		InsecureAllowHTTP: cfg.InsecureDevelopment, Logger: logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("microsoft: %w", err)
+	}
+	return login, nil
+}
+
+// CheckLogin reports what serving would find wrong with the files that the gateway
+// proves itself to Microsoft with, and else until when that is good. It calls nobody.
+func CheckLogin(ctx context.Context, cfg *config.Config) (entra.Expiry, error) {
+	login, err := newLogin(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return entra.Expiry{}, err
+	}
+	return login.Expiry(ctx), nil
 }
 
 // signInTime is how long a consent page can be answered, how long the person may

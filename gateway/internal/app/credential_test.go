@@ -89,3 +89,25 @@ func TestACertificateIsReplacedWhileTheGatewayRuns(t *testing.T) {
 		t.Error("the key or an assertion is in the log")
 	}
 }
+
+// TestTheLogWarnsOfACertificateThatEnds, from the start on.
+func TestTheLogWarnsOfACertificateThatEnds(t *testing.T) {
+	t.Parallel()
+	certificate, content := newCertificate(t, time.Now().Add(10*24*time.Hour+time.Hour))
+	file := filepath.Join(t.TempDir(), "client.pem")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := startLogin(t, func(t *testing.T, url string) upstream {
+		return startSimulator(t, url, func(o *entrasim.Options) {
+			o.Apps[0].Secrets, o.Apps[0].Certificates = nil, []*x509.Certificate{certificate}
+		})
+	}, certified(file), "")
+	l.grant("Ada")
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if log := l.logs.String(); strings.Count(log, `what="client certificate"`) != 1 || !strings.Contains(log, "days=10") {
+		t.Errorf("the log does not warn once:\n%s", log)
+	}
+}

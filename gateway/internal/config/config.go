@@ -80,6 +80,9 @@ type Microsoft struct {
 	// ClientSecret is the value of a client secret of that application, never
 	// the secret's id; it comes from a file or the environment.
 	ClientSecret secret.Value
+	// ClientSecretExpires is the day on which that ends, at 0:00 UTC: Microsoft does
+	// not tell the gateway, which warns from 30 days before. Default: not known.
+	ClientSecretExpires time.Time
 	// ClientCertificateFile is PEM: a certificate of that application and its RSA
 	// key. It is read again when it changes.
 	ClientCertificateFile string

@@ -329,6 +329,8 @@ func TestEnvironment(t *testing.T) {
 			want: "gateway.yaml: microsoft: the gateway can prove itself in one way only, and is given microsoft.client_secret (MICROSOFT_CLIENT_SECRET in the environment) and microsoft.client_certificate_file (MICROSOFT_CLIENT_CERTIFICATE_PATH in the environment)"},
 		{name: "a certificate and a federated token", file: "microsoft: {client_certificate_file: /etc/client.pem}", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "AZURE_FEDERATED_TOKEN_FILE": "/var/token"},
 			want: "gateway.yaml:2: microsoft: the gateway can prove itself in one way only, and is given microsoft.client_certificate_file (gateway.yaml:2) and microsoft.federated_token_file (AZURE_FEDERATED_TOKEN_FILE in the environment)"},
+		{name: "the end of a secret that there is not", file: "microsoft: {client_secret_expires: 2027-03-31, client_certificate_file: a.pem}", set: map[string]string{"MICROSOFT_CLIENT_SECRET": ""},
+			want: "gateway.yaml:2: microsoft.client_secret_expires: is about a client secret, and there is none"},
 		{name: "a certificate in both places", file: "microsoft: {client_certificate_file: a.pem}", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_CERTIFICATE_PATH": "b.pem"},
 			want: "environment: MICROSOFT_CLIENT_CERTIFICATE_PATH: the same setting is given twice: microsoft.client_certificate_file (gateway.yaml:2) and MICROSOFT_CLIENT_CERTIFICATE_PATH"},
 		{name: "a certificate in place of its file", set: map[string]string{"MICROSOFT_CLIENT_SECRET": "", "MICROSOFT_CLIENT_CERTIFICATE_PATH": "-----BEGIN CERTIFICATE-----\n" + canary},

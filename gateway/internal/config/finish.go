@@ -121,6 +121,8 @@ func (l *loader) finishCredential() {
 			" or name a certificate's file with microsoft.client_certificate_file, or a federated token's with microsoft.federated_token_file")
 	case len(given) > 1:
 		l.report(value{file: l.src.File, line: l.lines["microsoft"], key: "microsoft"}, "the gateway can prove itself in one way only, and is given "+strings.Join(given, " and "), "keep one of them")
+	case l.cfg.Microsoft.ClientSecret.IsZero() && !l.cfg.Microsoft.ClientSecretExpires.IsZero():
+		l.blame("microsoft.client_secret_expires", "is about a client secret, and there is none", "remove it: the end of a certificate is in its file")
 	}
 }
 

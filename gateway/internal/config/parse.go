@@ -275,6 +275,15 @@ func between(least, most time.Duration, why string) func(string) (time.Duration,
 	}
 }
 
+// day reads a date, and returns its begin in UTC.
+func day(text string) (time.Time, *refusal) {
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return time.Time{}, &refusal{"is not a day", "write it as year-month-day, such as 2027-03-31"}
+	}
+	return t, nil
+}
+
 // whole reads a whole number. why is the reason for the upper limit.
 func whole[T int | int64 | float64](least, most int64, why string) func(string) (T, *refusal) {
 	return func(text string) (T, *refusal) {

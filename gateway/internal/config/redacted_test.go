@@ -15,6 +15,7 @@ const everything = `public_url: https://MCP.example.com:443/
 listen: "[::]:8443"
 tls: {certificate_file: /c.pem, key_file: /k.pem}
 trusted_proxies: [10.0.0.0/8, 192.0.2.7]
+microsoft: {client_secret_expires: 2027-03-31, guests: deny}
 http: {allowed_hosts: ["other.example:8443"], allowed_origins: ["https://a.example"]}
 access:
   - {name: "null", roles: [A, "12"], tools: ["*"]}
@@ -44,8 +45,10 @@ func TestRedactedShowsEachValueWithItsOrigin(t *testing.T) {
 		"  client_secret: '[redacted]' # MICROSOFT_CLIENT_SECRET in the environment\n",
 		"  call_timeout: 1m # default\n",
 		"      per_minute: 120 # default\n",
-		"  - name: 'null' # gateway.yaml:8\n    roles: [A, 12]\n",
-		"  level: debug # gateway.yaml:9\n",
+		"  - name: 'null' # gateway.yaml:9\n    roles: [A, 12]\n",
+		"  level: debug # gateway.yaml:10\n",
+		"  client_secret_expires: '2027-03-31' # gateway.yaml:6\n",
+		"  guests: deny # gateway.yaml:6\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not have %q:\n%s", want, text)

@@ -58,6 +58,8 @@ var settings = []setting{
 		required("copy the application (client) id from the app registration, into the file or into MICROSOFT_CLIENT_ID"),
 	one("microsoft.client_secret", "", clientSecret, func(c *Config) *secret.Value { return &c.Microsoft.ClientSecret }).
 		from("MICROSOFT_CLIENT_SECRET").asSecret(),
+	one("microsoft.client_secret_expires", "", day, func(c *Config) *time.Time { return &c.Microsoft.ClientSecretExpires }).
+		from("MICROSOFT_CLIENT_SECRET_EXPIRES"),
 	file("microsoft.client_certificate_file", func(c *Config) *string { return &c.Microsoft.ClientCertificateFile }).
 		from("MICROSOFT_CLIENT_CERTIFICATE_PATH"),
 	file("microsoft.federated_token_file", func(c *Config) *string { return &c.Microsoft.FederatedTokenFile }).
@@ -192,6 +194,11 @@ func show(v any) string {
 	switch v := v.(type) {
 	case time.Duration:
 		return formatDuration(v)
+	case time.Time:
+		if v.IsZero() {
+			return ""
+		}
+		return v.Format(time.DateOnly)
 	case slog.Level:
 		return strings.ToLower(v.String())
 	default:

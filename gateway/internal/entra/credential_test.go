@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mcp-gateway/gateway/internal/entra"
@@ -200,5 +202,95 @@ func TestClocksThatDiffer(t *testing.T) {
 				t.Errorf("it does not speak of the clock: %q", got.Help)
 			}
 		})
+	}
+}
+
+// lines counts the lines that a logger writes.
+type lines struct{ atomic.Int32 }
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.Add(1)
+	return len(line), nil
+}
+
+// watched runs Watch for some days and returns the days of which its log warns.
+func watched(t *testing.T, p func(*slog.Logger) *entra.Provider, days int) (warned []int) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var log lines
+		provider := p(slog.New(slog.NewTextHandler(&log, nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { provider.Watch(ctx); close(ended) }()
+		for day := range days {
+			synctest.Wait()
+			for range log.Swap(0) {
+				warned = append(warned, day)
+			}
+			time.Sleep(24 * time.Hour)
+		}
+		cancel()
+		<-ended
+	})
+	return warned
+}
+
+// The log warns at the start and daily, from 30 days before the end, and stops when
+// the file has a new certificate.
+func TestTheEndOfACredentialIsSeenComing(t *testing.T) {
+	t.Parallel()
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // of time in a bubble
+	good := entra.Config{Tenant: tenantID, ClientID: clientID, RedirectURL: "https://gateway.example/callback"}
+	certificate := func(t *testing.T, days int) string {
+		return writeFile(t, "client.pem", pemOf(t, keyA(), certify(t, keyA(), begin.AddDate(0, 0, days))))
+	}
+	for name, tt := range map[string]struct {
+		change func(*testing.T, *entra.Config)
+		want   string
+	}{
+		"a certificate":                {func(t *testing.T, c *entra.Config) { c.CertificateFile = certificate(t, 32) }, "[3 4 5]"},
+		"a certificate that has ended": {func(t *testing.T, c *entra.Config) { c.CertificateFile = certificate(t, -1) }, "[0 1 2 3 4 5]"},
+		"a certificate of next year":   {func(t *testing.T, c *entra.Config) { c.CertificateFile = certificate(t, 365) }, "[]"},
+		"a secret that somebody wrote down": {func(_ *testing.T, c *entra.Config) {
+			c.ClientSecret, c.ClientSecretExpires = secret.New(clientSecret), begin.AddDate(0, 0, 34)
+		}, "[5]"},
+		"a secret that nobody wrote down": {func(_ *testing.T, c *entra.Config) { c.ClientSecret = secret.New(clientSecret) }, "[]"},
+		"a federated token": {func(t *testing.T, c *entra.Config) {
+			c.FederatedTokenFile = writeFile(t, "token", []byte(platformToken(begin)))
+		}, "[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := good
+			tt.change(t, &cfg)
+			warned := watched(t, func(logger *slog.Logger) *entra.Provider { cfg.Logger = logger; return newProvider(t, cfg) }, 6)
+			if got := fmt.Sprint(warned); got != tt.want {
+				t.Errorf("warned on the days %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWordsAboutTheEndOfACredential(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		at   time.Time
+		soon bool
+		want string
+	}{
+		{now.AddDate(0, 0, 60), false, "the client secret ends on 2027-01-23, and then nobody can sign in"},
+		{now.Add(30 * 24 * time.Hour), false, "the client secret ends on 2026-12-24, and then nobody can sign in"},
+		{now.Add(30*24*time.Hour - time.Second), true, "the client secret ends on 2026-12-24, and then nobody can sign in"},
+		{now.Add(time.Second), true, "the client secret ends on 2026-11-24, and then nobody can sign in"},
+		{now, true, "the client secret ended on 2026-11-24, and nobody can sign in"},
+		{now.AddDate(-1, 0, 0), true, "the client secret ended on 2025-11-24, and nobody can sign in"},
+	} {
+		e := entra.Expiry{What: "client secret", At: tt.at}
+		if e.Soon(now) != tt.soon || e.Words(now) != tt.want {
+			t.Errorf("at %s: soon %v, %q", tt.at, e.Soon(now), e.Words(now))
+		}
+	}
+	if (entra.Expiry{What: "federated token"}).Soon(now) {
+		t.Error("what never ends, ends soon")
 	}
 }

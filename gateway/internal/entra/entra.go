@@ -56,6 +56,9 @@ type Config struct {
 	//
 	// ClientSecret is the value, not the id, of one of its secrets.
 	ClientSecret secret.Value
+	// ClientSecretExpires is when that ends, as somebody wrote it down; zero: nobody
+	// did, and Watch cannot warn.
+	ClientSecretExpires time.Time
 	// CertificateFile is a PEM file with a certificate that the application knows,
 	// and its RSA key. It is read again when it changes.
 	CertificateFile string

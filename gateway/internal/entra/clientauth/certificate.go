@@ -87,6 +87,11 @@ func (c *Certificate) Authenticate(ctx context.Context, form url.Values, endpoin
 	return nil
 }
 
+// Expires is when the certificate ends that the file holds.
+func (c *Certificate) Expires(ctx context.Context) (what string, at time.Time) {
+	return "client certificate", c.current(ctx).certificate.NotAfter
+}
+
 // current is what the file holds, or held when it could last be used.
 func (c *Certificate) current(ctx context.Context) keyPair {
 	data, err := readFile(c.file)

@@ -1,7 +1,7 @@
 // Package clientauth is how the gateway proves to Microsoft that it is the
 // application which people sign in to (RFC 6749 §2.3): by a secret, by a
 // certificate, or by a token that its platform gives it. Each kind adds its proof
-// to the form of a token request.
+// to the form of a token request, and knows when it ends, if that can be known.
 //
 // It refuses to choose among them, to talk to anybody, and to know what the
 // request is for.
@@ -57,21 +57,30 @@ func readFile(name string) ([]byte, error) {
 
 // Secret is a client secret, sent in the body (RFC 6749 §2.3.1,
 // client_secret_post).
-type Secret struct{ value secret.Value }
+type Secret struct {
+	value   secret.Value
+	expires time.Time
+}
 
-// NewSecret takes the value of a secret.
-func NewSecret(value secret.Value) (*Secret, error) {
+// NewSecret takes the value of a secret, and when it ends: Microsoft does not say,
+// so that expires is what an administrator wrote down, or zero.
+func NewSecret(value secret.Value, expires time.Time) (*Secret, error) {
 	if value.IsZero() {
 		return nil, errors.New("there is no client secret: make one under Certificates & secrets of the app registration")
 	}
 	if plain := value.Reveal(); strings.TrimSpace(plain) != plain {
 		return nil, errors.New("the client secret begins or ends with white space: it was not copied cleanly")
 	}
-	return &Secret{value: value}, nil
+	return &Secret{value: value, expires: expires}, nil
 }
 
 // Authenticate adds the secret to a token request.
 func (s *Secret) Authenticate(_ context.Context, form url.Values, _ string, _ time.Time) error {
 	form.Set("client_secret", s.value.Reveal())
 	return nil
+}
+
+// Expires is when the secret ends; zero if nobody wrote it down.
+func (s *Secret) Expires(context.Context) (what string, at time.Time) {
+	return "client secret", s.expires
 }

@@ -126,7 +126,7 @@ func parts(t *testing.T, form url.Values, key *rsa.PrivateKey) (header, claims m
 
 func TestASecretIsSentAsItIs(t *testing.T) {
 	t.Parallel()
-	s, err := clientauth.NewSecret(secret.New("a~secret&value"))
+	s, err := clientauth.NewSecret(secret.New("a~secret&value"), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +137,11 @@ func TestASecretIsSentAsItIs(t *testing.T) {
 	if diff := cmp.Diff(url.Values{"code": {"c"}, "client_secret": {"a~secret&value"}}, form); diff != "" {
 		t.Errorf("form (-want +got):\n%s", diff)
 	}
+	if what, at := s.Expires(t.Context()); what != "client secret" || at != now {
+		t.Errorf("the %s ends at %s", what, at)
+	}
 	for value, reason := range map[string]string{"": "there is no client secret", canary + "\n": "white space", " " + canary: "white space"} {
-		if _, err := clientauth.NewSecret(secret.New(value)); err == nil || !strings.Contains(err.Error(), reason) || strings.Contains(err.Error(), canary) {
+		if _, err := clientauth.NewSecret(secret.New(value), now); err == nil || !strings.Contains(err.Error(), reason) || strings.Contains(err.Error(), canary) {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
@@ -275,8 +278,16 @@ func TestACertificateIsReadAgain(t *testing.T) {
 			t.Errorf("%d lines in the log, want %d:\n%s", got, want, log.String())
 		}
 	}
+	ends := func(want time.Time) {
+		t.Helper()
+		if what, at := c.Expires(t.Context()); what != "client certificate" || !at.Equal(want) {
+			t.Errorf("the %s ends at %s, want %s", what, at, want)
+		}
+	}
 	signs(keyA())
-	put(t, name, join(certify(keyB(), now.AddDate(1, 0, 0)), pkcs8(keyB())))
+	ends(now.AddDate(1, 0, 0))
+	put(t, name, join(certify(keyB(), now.AddDate(2, 0, 0)), pkcs8(keyB())))
+	ends(now.AddDate(2, 0, 0))
 	signs(keyB())
 	lines(0)
 	put(t, name, []byte("half a fi")) // somebody is writing it
@@ -299,6 +310,9 @@ func TestAFederatedTokenIsReadForEachRequest(t *testing.T) {
 	f, err := clientauth.OpenFederatedToken(name)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if what, at := f.Expires(t.Context()); what != "federated token" || !at.IsZero() {
+		t.Errorf("the %s ends at %s", what, at)
 	}
 	for content, token := range map[string]string{"e30.e30.second": "e30.e30.second", " e30.e30.th-i_rd\r\n": "e30.e30.th-i_rd"} {
 		put(t, name, []byte(content))

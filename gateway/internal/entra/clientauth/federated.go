@@ -33,6 +33,11 @@ func (f *FederatedToken) Authenticate(_ context.Context, form url.Values, _ stri
 	return nil
 }
 
+// Expires is never: the platform renews the token.
+func (f *FederatedToken) Expires(context.Context) (what string, at time.Time) {
+	return "federated token", time.Time{}
+}
+
 // compactJWS is the shape of a token (RFC 7515 §7.1), with a line end perhaps.
 var compactJWS = regexp.MustCompile(`^\s*([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)\s*$`)
 
