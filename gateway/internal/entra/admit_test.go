@@ -1,6 +1,7 @@
 package entra_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -37,9 +38,7 @@ func TestGuestsMayBeKeptOut(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
 			claims := f.claims()
-			for name, value := range tt.claims {
-				claims[name] = value
-			}
+			maps.Copy(claims, tt.claims)
 			f.set(&f.token, tokenOf(sign("kid-a", jose.RS256, keyA(), claims)))
 			if _, err := f.provider(t).Exchange(t.Context(), authCode, request, now); err != nil {
 				t.Errorf("where guests may come in: %v", err)
