@@ -220,15 +220,18 @@ func (s *Service) ask(ctx context.Context, a store.Account, now time.Time) error
 
 // end ends what somebody has whom Microsoft does not let in any longer.
 func (s *Service) end(ctx context.Context, a store.Account, why *entra.Error, now time.Time) error {
+	reason, words := store.ReasonMicrosoft+": "+why.Reason(), "Microsoft does not let somebody in any longer"
+	if why.Tenant != "" { // Microsoft does, and the gateway's settings do not
+		reason, words = why.Reason(), "the settings do not let somebody in any longer"
+	}
 	ended, err := s.cfg.Store.EndAccount(ctx, a, store.Event{
-		Time: now, Kind: audit.KindRevoke, Outcome: audit.OutcomeOK, Reason: store.ReasonMicrosoft + ": " + why.Reason(),
-		Tenant: a.Tenant, Object: a.Object,
+		Time: now, Kind: audit.KindRevoke, Outcome: audit.OutcomeOK, Reason: reason, Tenant: a.Tenant, Object: a.Object,
 	}, now)
 	if err != nil {
 		return s.giveUp(ctx, a, err, now)
 	}
 	s.cfg.Tokens.Forget(ended...)
-	s.cfg.Logger.InfoContext(ctx, "Microsoft does not let somebody in any longer", slog.String("tenant", a.Tenant), slog.String("object", a.Object),
+	s.cfg.Logger.InfoContext(ctx, words, slog.String("tenant", a.Tenant), slog.String("object", a.Object),
 		slog.Int("grants", len(ended)), slog.String("code", why.Code), slog.Int("aadsts", why.AADSTS))
 	if len(ended) == 0 {
 		return nil // they signed in meanwhile

@@ -136,6 +136,10 @@ func TestATenantThatIsTakenOffTheList(t *testing.T) {
 	l.restart(always, nil)
 	l.send("/token", l.refreshForm(mallory, foreign.RefreshToken), nil).wants(t, http.StatusBadRequest, oauth.CodeInvalidGrant, "")
 	l.renew(ada, own)
+	// It was not Microsoft who said so.
+	if n := l.one(`SELECT count(*) FROM events WHERE kind = 'revoke' AND reason = 'tenant_refused' AND tenant = ?`, entrasim.OtherTenant); n != "1" {
+		t.Errorf("%s rows in the trail", n)
+	}
 }
 
 // TestPersonalAccountsMayPassThroughTheirOwnLogin: Microsoft sends browsers on to
