@@ -40,6 +40,9 @@ type faulty struct {
 	clients *client.Directory
 	// refusal is what Microsoft says of everybody; nil lets them in.
 	refusal error
+	// slow is how long Microsoft takes, and renewed when it has answered.
+	slow    time.Duration
+	renewed time.Time
 
 	mu sync.Mutex
 	// guards below
@@ -141,7 +144,11 @@ func (f *faulty) ClaimAccount(ctx context.Context, tenant, object string, until,
 
 // Renew is Microsoft's answer about everybody.
 func (f *faulty) Renew(ctx context.Context, before entra.SignIn, _ time.Time) (entra.SignIn, error) {
-	return around(ctx, f, "Renew", func() (entra.SignIn, error) { return before, f.refusal })
+	return around(ctx, f, "Renew", func() (entra.SignIn, error) {
+		time.Sleep(f.slow)
+		f.renewed = time.Now()
+		return before, f.refusal
+	})
 }
 
 func (f *faulty) RenewAccount(ctx context.Context, a store.Account, who store.Identity, now time.Time) error {

@@ -373,3 +373,21 @@ func TestAClientsOwnTokenOrNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestATokenLivesFromWhenItIsGiven: Microsoft may take its time first, and the client
+// counts from the answer.
+func TestATokenLivesFromWhenItIsGiven(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	f := k.due(nil)
+	k.faulty.slow = 20 * time.Millisecond
+	got := k.send(f.form, "", "")
+	var issued int64
+	if err := k.sql.QueryRowContext(t.Context(), `SELECT max(issued_at) FROM access_tokens WHERE grant_id = ?`, f.id).Scan(&issued); err != nil {
+		t.Fatal(err)
+	}
+	// The store keeps microseconds.
+	if at := time.UnixMicro(issued); got.status != http.StatusOK || at.Before(k.faulty.renewed.Truncate(time.Microsecond)) {
+		t.Errorf("%d: the token is of %s, and Microsoft answered at %s", got.status, at, k.faulty.renewed)
+	}
+}

@@ -21,10 +21,12 @@ func (d *Dispatcher) refreshToken(ctx context.Context, c client.Client, req Requ
 	}
 	// Before it rotates: a client that is told to come back later, or that an
 	// administrator's mistake keeps waiting, still has a token that works.
+	began := time.Now()
 	if err := d.cfg.Accounts.Check(ctx, store.HashOf(req.RefreshToken), c.ID, now); err != nil {
 		return token.Issued{}, err
 	}
-	return d.cfg.Tokens.Refresh(ctx, req.RefreshToken, c.ID, now)
+	// Microsoft may have taken its time: the token's lifetime starts now.
+	return d.cfg.Tokens.Refresh(ctx, req.RefreshToken, c.ID, now.Add(time.Since(began)))
 }
 
 // response is the answer of RFC 6749 §5.1. scope is always there: it may
