@@ -132,8 +132,9 @@ func (s *Service) renew(a *store.Account, in entra.SignIn, now time.Time) {
 func binding(a store.Account) []byte { return []byte(a.Tenant + "/" + a.Object) }
 
 // Check makes sure that the person behind a client's refresh token, which is about
-// to be redeemed, may still come in. If Microsoft does not let them in, their grants are revoked and the error is
-// store.ErrRevoked. An *UnavailableError means that nobody knows.
+// to be redeemed, may still come in. If Microsoft does not let them in, their grants
+// are revoked and the error is store.ErrRevoked. An *UnavailableError means that
+// nobody knows.
 func (s *Service) Check(ctx context.Context, token store.Hash, clientID string, now time.Time) error {
 	found, err := s.cfg.Store.AccountOfToken(ctx, token, clientID)
 	a := found.Account

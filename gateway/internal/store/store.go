@@ -442,10 +442,11 @@ type Event struct {
 //	    ascending by ID.
 //	Collect(ctx, now) (int, error)
 //	    deletes what has been dead for more than 24 h: expired logins, codes,
-//	    consents, sessions and tokens, tokens of revoked grants, then ended grants without tokens,
-//	    and accounts not checked since whose person has no live grant. What a program
-//	    could pile up in a day goes after an hour: devices that were not approved, assertions, and the grants that clients had
-//	    for themselves with their tokens. It only frees space, so it may do that in parts. Audit rows stay.
+//	    consents, sessions and tokens, tokens of revoked grants, then ended grants
+//	    without tokens, and accounts not checked since whose person has no live grant.
+//	    What a program could pile up in a day goes after an hour: devices that were
+//	    not approved, assertions, and the grants that clients had for themselves with
+//	    their tokens. It only frees space, so it may do that in parts. Audit rows stay.
 //
 // The verbs of the administrator. Nobody disabled has a live grant: disabling
 // revokes them all, and RedeemCode and CreateOwnGrant, which alone make new ones,

@@ -17,18 +17,16 @@ import (
 	"strings"
 	"time"
 
+	"mcp-gateway/shared/oauth"
 	"mcp-gateway/shared/secret"
 )
 
 // maxFile bounds a certificate with its chain, or a token.
 const maxFile = 64 << 10
 
-// assertionType says that an assertion is a JWT (RFC 7523 §2.2).
-const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
 // assert puts an assertion into a token request (RFC 7521 §4.2).
 func assert(form url.Values, assertion string) {
-	form.Set("client_assertion_type", assertionType)
+	form.Set("client_assertion_type", oauth.AssertionType)
 	form.Set("client_assertion", assertion)
 }
 
