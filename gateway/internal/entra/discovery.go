@@ -101,15 +101,10 @@ func (p *Provider) document(ctx context.Context, address string) ([]byte, error)
 		return nil, unavailable(err)
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := p.http.Do(req)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer func() { _ = resp.Body.Close() }() // only read from
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	resp, body, err := p.roundTrip(req)
 	switch {
 	case err != nil:
-		return nil, unavailable(fmt.Errorf("read %s: %w", address, err))
+		return nil, unavailable(err)
 	case resp.StatusCode != http.StatusOK:
 		failure := answerError(resp.StatusCode, resp.Header, body)
 		failure.cause = fmt.Errorf("%s answered %d", address, resp.StatusCode)
@@ -118,6 +113,21 @@ func (p *Provider) document(ctx context.Context, address string) ([]byte, error)
 		return nil, unavailable(errors.New(address + " answered with too much"))
 	}
 	return body, nil
+}
+
+// roundTrip sends a request and reads the answer, of which a byte more than maxBody
+// means that it has too much.
+func (p *Provider) roundTrip(req *http.Request) (*http.Response, []byte, error) {
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }() // only read from
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the answer of %s: %w", req.URL.Host, err)
+	}
+	return resp, body, nil
 }
 
 // newHTTPClient makes given, or a client of our own, safe to send a secret with.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -83,14 +82,9 @@ func (p *Provider) graphPage(ctx context.Context, address, bearer string) (graph
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Authorization", "Bearer "+bearer)
-	resp, err := p.http.Do(req)
+	resp, body, err := p.roundTrip(req)
 	if err != nil {
 		return graphPage{}, err
-	}
-	defer func() { _ = resp.Body.Close() }() // only read from
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	if err != nil {
-		return graphPage{}, fmt.Errorf("read the answer of Microsoft Graph: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return graphPage{}, graphRefusal(resp.StatusCode, body)

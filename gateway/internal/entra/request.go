@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,16 +36,11 @@ func (p *Provider) post(ctx context.Context, at endpoints, form url.Values, now 
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	resp, err := p.http.Do(req)
-	if err != nil {
-		return tokenAnswer{}, unavailable(err)
-	}
-	defer func() { _ = resp.Body.Close() }() // only read from
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	resp, body, err := p.roundTrip(req)
 	var answer tokenAnswer
 	switch {
 	case err != nil:
-		return tokenAnswer{}, unavailable(fmt.Errorf("read the answer of the token endpoint: %w", err))
+		return tokenAnswer{}, unavailable(err)
 	case resp.StatusCode != http.StatusOK:
 		// The body goes no further: it may have anything in it.
 		return tokenAnswer{}, answerError(resp.StatusCode, resp.Header, body)
